@@ -1,0 +1,1 @@
+"""The benchmarking harness: spec → stack → load → records → analysis → charts → report."""

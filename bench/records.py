@@ -1,0 +1,188 @@
+"""The raw records of a run and the folder that holds them. Everything else is rebuilt from here.
+
+Each record type is a Parquet dataset: a directory named `jobs.parquet` (and so on) with one part file a trial,
+written when the trial ends, so that an interrupted run can still be read. pandas and pyarrow read such a
+directory as one table. All instants are Unix time in seconds (float64, one machine's clock); all durations
+are seconds. A leaf: it imports nothing of ours.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+FORMAT = 1
+"""Version of the run folder. A reader refuses a later one."""
+
+JOBS = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("job", pa.string()),  # the client's X-Request-ID
+        ("phase", pa.string()),  # warmup | window
+        ("arrival", pa.float64()),  # due by the schedule
+        ("sent", pa.float64()),  # the generator began to send; NaN when it never did
+        ("accepted", pa.float64()),  # 2xx to the submission; for a blocking system the result itself
+        ("done", pa.float64()),  # the end for the client: result verified, refusal, failure, or cut-off
+        ("outcome", pa.string()),  # see OUTCOMES
+        ("status", pa.int32()),  # last HTTP status, 0 = none
+        ("error", pa.string()),
+        ("polls", pa.int32()),
+        ("wait", pa.float64()),  # from Server-Timing, NaN when absent
+        ("run", pa.float64()),
+    ]
+)
+OUTCOMES = (
+    "ok",  # a verified result, in time or late
+    "rejected",  # 429 or 503 to the submission: told at once to go away
+    "gateway_timeout",  # 504
+    "gave_up",  # the client's own limit
+    "error",  # any other failure: 500, 502, connection refused or reset
+    "wrong",  # a result that did not verify
+    "dropped",  # never sent: the generator's bound on jobs in flight
+    "unfinished",  # cut off at the end of the drain; done - arrival is a lower bound
+)
+
+REQUESTS = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("job", pa.string()),
+        ("kind", pa.string()),  # run | submit | poll | result
+        ("sent", pa.float64()),
+        ("elapsed", pa.float64()),
+        ("status", pa.int32()),
+        ("bytes", pa.int64()),
+        ("error", pa.string()),
+    ]
+)
+
+RESOURCES = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("t", pa.float64()),
+        ("subject", pa.string()),  # box | web | worker | broker | store | gateway | generator | queue | canary
+        ("metric", pa.string()),  # cpu (cumulative s) | memory (bytes) | throttled (cumulative s) | periods |
+        #   throttled_periods | oom_kills (cumulative) | ready | unacked | consumers (counts) | loop (CPU s)
+        ("value", pa.float64()),
+    ]
+)
+
+EXECUTIONS = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("job", pa.string()),
+        ("start", pa.float64()),
+        ("end", pa.float64()),  # NaN: started but never ended
+        ("cut", pa.float64()),  # where end is NaN: when the process died or the trial was stopped
+        ("cpu", pa.float64()),  # CPU seconds of the run, NaN where it was cut
+        ("pid", pa.int64()),
+        ("ok", pa.bool_()),  # false: the task raised
+    ]
+)
+
+EVENTS = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("t", pa.float64()),
+        ("event", pa.string()),  # load_started | window_started | window_ended | drained | cut_off | died |
+        #   restarted | oom_kill | stopped
+        ("role", pa.string()),
+        ("pid", pa.int64()),
+        ("detail", pa.string()),
+    ]
+)
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "jobs": JOBS,
+    "requests": REQUESTS,
+    "resources": RESOURCES,
+    "executions": EXECUTIONS,
+    "events": EVENTS,
+}
+Table = Literal["jobs", "requests", "resources", "executions", "events"]
+
+
+class RunFolderError(Exception):
+    """The folder is not a run, is damaged, or was written by a later version; the message says which."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run lives. Makes nothing until something is written."""
+
+    path: Path
+
+    @property
+    def run_json(self) -> Path:
+        """Experiment as resolved, environment, caps in force, calibration, seed."""
+        return self.path / "run.json"
+
+    def trial(self, trial_id: str) -> Path:
+        """Folder of one trial: `trial.json`, `logs/`, and the generator's raw lines while it runs."""
+        return self.path / "trials" / trial_id
+
+    def write_run(self, data: Mapping[str, Any]) -> None:
+        """Write run.json whole or not at all."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.run_json, {"format": FORMAT, **data})
+
+    def read_run(self) -> dict[str, Any]:
+        """Read run.json. Raises RunFolderError with what is wrong and what to do."""
+        try:
+            data = json.loads(self.run_json.read_text())
+        except FileNotFoundError:
+            raise RunFolderError(
+                f"{self.path} is not a run folder: it has no run.json. Name one that `bench run` made."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{self.run_json} can't be read: {error}") from None
+        if not isinstance(data, dict) or not isinstance(data.get("format"), int):
+            raise RunFolderError(f"{self.run_json} is not a run description of Queuebench.")
+        if data["format"] > FORMAT:
+            raise RunFolderError(
+                f"{self.path} was written by a later Queuebench (format {data['format']}, this one reads "
+                f"up to {FORMAT}). Update Queuebench."
+            )
+        return data
+
+    def write_part(self, table: Table, trial_id: str, rows: "pd.DataFrame | Iterable[Mapping[str, Any]]") -> None:
+        """Write one trial's rows of one table, replacing an earlier part of the same trial."""
+        schema = SCHEMAS[table]
+        folder = self.path / f"{table}.parquet"
+        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(rows, pd.DataFrame):
+            content = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+        else:
+            content = pa.Table.from_pylist([{"trial": trial_id, **row} for row in rows], schema=schema)
+        target = folder / f"{trial_id}.parquet"
+        half = target.with_suffix(".half")
+        pq.write_table(content, half, compression="zstd")
+        half.replace(target)
+
+    def read(self, table: Table) -> pd.DataFrame:
+        """Whole table over all trials; empty with the right columns when nothing was written.
+
+        Raises RunFolderError when a part is damaged.
+        """
+        folder = self.path / f"{table}.parquet"
+        parts = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+        if not parts:
+            return SCHEMAS[table].empty_table().to_pandas()
+        try:
+            frame: pd.DataFrame = pa.concat_tables(
+                [pq.read_table(part, schema=SCHEMAS[table]) for part in parts]
+            ).to_pandas()
+        except (OSError, pa.ArrowException) as error:
+            raise RunFolderError(f"{folder} is damaged: {error}. Run the experiment again.") from None
+        return frame
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write JSON whole or not at all: to a neighbour first, then renamed over."""
+    half = path.with_suffix(path.suffix + ".half")
+    half.write_text(json.dumps(data, indent=2, default=str) + "\n")
+    half.replace(path)
