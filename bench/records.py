@@ -1,7 +1,7 @@
 """The raw records of a run and the folder that holds them. Everything else is rebuilt from here.
 
-Each record type is a Parquet dataset: a directory named `jobs.parquet` (and so on) with one part file a trial,
-written when the trial ends, so that an interrupted run can still be read. pandas and pyarrow read such a
+Each record type is a Parquet dataset: a directory named `jobs.parquet` (and so on) with one part file a
+trial, written when the trial ends, so that an interrupted run can still be read. pandas and pyarrow read such a
 directory as one table. All instants are Unix time in seconds (float64, one machine's clock); all durations
 are seconds. A leaf: it imports nothing of ours.
 """
@@ -64,7 +64,10 @@ RESOURCES = pa.schema(
     [
         ("trial", pa.string()),
         ("t", pa.float64()),
-        ("subject", pa.string()),  # box | web | worker | broker | store | gateway | generator | queue | canary
+        (
+            "subject",
+            pa.string(),
+        ),  # box | web | worker | broker | store | gateway | generator | queue | canary
         ("metric", pa.string()),  # cpu (cumulative s) | memory (bytes) | throttled (cumulative s) | periods |
         #   throttled_periods | oom_kills (cumulative) | ready | unacked | consumers (counts) | loop (CPU s)
         ("value", pa.float64()),
@@ -149,7 +152,9 @@ class RunFolder:
             )
         return data
 
-    def write_part(self, table: Table, trial_id: str, rows: "pd.DataFrame | Iterable[Mapping[str, Any]]") -> None:
+    def write_part(
+        self, table: Table, trial_id: str, rows: "pd.DataFrame | Iterable[Mapping[str, Any]]"
+    ) -> None:
         """Write one trial's rows of one table, replacing an earlier part of the same trial."""
         schema = SCHEMAS[table]
         folder = self.path / f"{table}.parquet"
@@ -171,11 +176,11 @@ class RunFolder:
         folder = self.path / f"{table}.parquet"
         parts = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
         if not parts:
-            return SCHEMAS[table].empty_table().to_pandas()
+            empty: pd.DataFrame = SCHEMAS[table].empty_table().to_pandas()
+            return empty
         try:
-            frame: pd.DataFrame = pa.concat_tables(
-                [pq.read_table(part, schema=SCHEMAS[table]) for part in parts]
-            ).to_pandas()
+            tables = [pq.read_table(part, schema=SCHEMAS[table]) for part in parts]
+            frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
         except (OSError, pa.ArrowException) as error:
             raise RunFolderError(f"{folder} is damaged: {error}. Run the experiment again.") from None
         return frame

@@ -1,0 +1,155 @@
+"""From an experiment and what was calibrated to the list of trials, in the order in which they will run.
+
+Pure: the same experiment, calibrations and host give the same trials. Here everything relative (S, C, `auto`)
+becomes seconds and jobs per second.
+"""
+
+import random
+import zlib
+from dataclasses import dataclass, replace
+
+from bench.plan import Box, Kind, Load, System, Trial, Work
+from bench.spec import Experiment, PartSpec
+
+POLL_FLOOR = 0.1
+"""Seconds. Below this, polling a web server at 1.8 ms of its CPU a poll would be most of the work."""
+
+
+@dataclass(frozen=True)
+class WorkKey:
+    """Which task on which input: what needs a calibration of its own."""
+
+    task: str
+    input_json: str
+
+
+def capacity(kind: Kind, workers: int, work: Work, cpus: float) -> float:
+    """Jobs per second a system can sustain, from S, its CPU part, and who excludes whom.
+
+    Processes: each worker does 1/S, all together no more than the box's CPU allows. Threads of one process:
+    the box's CPU, or one core where the work holds the GIL. The definition is the operational "bottleneck
+    law" (Denning & Buzen, The Operational Analysis of Queueing Network Models, 1978).
+    """
+    cpu_time = max(work.cpu_time, 1e-4)
+    if kind == "blocking":
+        return min(1.0, cpus) / cpu_time if work.holds_gil else cpus / cpu_time
+    return min(workers / work.service_time, cpus / cpu_time)
+
+
+def default_cpus(cores: int) -> float:
+    """vCPU of an `auto` box on a host with this many cores: the generator needs part of one for itself."""
+    return 2.0 if cores > 2 else cores - 0.5
+
+
+def expand(
+    experiment: Experiment,
+    works: dict[str, Work],
+    systems: dict[str, System],
+    box: Box,
+) -> list[Trial]:
+    """Every trial of the experiment in running order.
+
+    `works` gives each part's calibrated work by part name, `systems` each system by name. Repeats are
+    interleaved: all trials of repeat 1 in an order shuffled by the experiment's seed, then all of repeat 2.
+    """
+    rounds: dict[int, list[Trial]] = {}
+    for part in experiment.parts:
+        for trial in _part_trials(experiment, part, works[part.name], systems, box):
+            rounds.setdefault(trial.repeat, []).append(trial)
+    order = random.Random(experiment.seed)
+    trials: list[Trial] = []
+    for repeat in sorted(rounds):
+        order.shuffle(rounds[repeat])
+        trials += rounds[repeat]
+    return [replace(t, id=f"{n:03d}-{t.id}") for n, t in enumerate(trials, start=1)]
+
+
+def _part_trials(
+    experiment: Experiment, part: PartSpec, work: Work, systems: dict[str, System], box: Box
+) -> list[Trial]:
+    reference = capacity("queued", experiment.reference_workers, work, box.cpus)
+    service = work.service_time
+    deadline = (part.deadline or experiment.deadline).seconds(service)
+    gateway = (experiment.gateway_timeout or part.deadline or experiment.deadline).seconds(service)
+    poll = max(POLL_FLOOR, (part.poll_interval or experiment.poll_interval).seconds(service))
+    trials = []
+    for name in part.systems:
+        # Threads do not come in workers: the one-process server is measured once, not once a worker count.
+        counts = part.workers[:1] if systems[name].kind in ("blocking", "external") else part.workers
+        for workers in counts:
+            system = replace(systems[name], workers=workers)
+            able = capacity(system.kind, workers, work, box.cpus)
+            for load in part_loads(part, reference, service):
+                for repeat in range(1, (part.repeats or experiment.repeats) + 1):
+                    trials.append(
+                        Trial(
+                            id=f"{part.name}-{name}-w{workers}-{load.label.replace('/', 'p')}-r{repeat}",
+                            part=part.name,
+                            shows=part.shows,
+                            system=system,
+                            work=work,
+                            load=load,
+                            box=box,
+                            deadline=deadline,
+                            gateway_timeout=gateway,
+                            poll_interval=poll,
+                            drain_limit=drain_limit(load, able, deadline),
+                            repeat=repeat,
+                            seed=zlib.crc32(f"{experiment.seed}/{work.task}/{load.label}/{repeat}".encode()),
+                            capacity=able,
+                            needs_memory_cap=part.needs_memory_cap,
+                            connection_limit=max(1, int(deadline * able)) if system.kind == "bounded" else 0,
+                        )
+                    )
+    return trials
+
+
+def part_loads(part: PartSpec, reference: float, service_time: float) -> list[Load]:
+    """The loads of a part, given the reference capacity C in jobs/s and S in seconds."""
+    warmup = part.warmup.seconds(service_time)
+    floor = part.window_min.seconds(service_time)
+    window = part.window.seconds(service_time) if part.window else 0.0
+    loads = []
+    for rate in part.rates:
+        per_second = rate.per_second(reference)
+        length = max(floor, part.jobs / per_second if part.jobs else window)
+        loads.append(
+            Load(
+                arrivals=part.arrivals,
+                rate=per_second,
+                warmup=warmup,
+                window=length,
+                label=str(rate),
+                relative=per_second / reference,
+            )
+        )
+    for size in part.sizes:
+        loads.append(
+            Load(
+                arrivals=part.arrivals,
+                size=size,
+                warmup=warmup if part.arrivals == "closed" else 0.0,
+                window=max(floor, window),
+                think=part.think.seconds(service_time),
+                jobs_per_user=part.jobs_per_user,
+                label=f"{part.arrivals}{size}",
+            )
+        )
+    return loads
+
+
+def drain_limit(load: Load, capacity: float, deadline: float) -> float:
+    """Seconds after the window at which unfinished jobs are cut off: twice the backlog's work, plus D."""
+    offered = load.rate * (load.warmup + load.window) if load.rate else load.size * max(1, load.jobs_per_user)
+    worked = capacity * (load.warmup + load.window) if load.rate else 0.0
+    return deadline + 2 * max(0.0, offered - worked) / capacity + 2.0
+
+
+def expected_seconds(trial: Trial) -> float:
+    """About how long the trial takes, for the ETA: arrivals, the backlog's work, deployment and stop."""
+    load = trial.load
+    offered = load.rate * (load.warmup + load.window) if load.rate else load.size * max(1, load.jobs_per_user)
+    work = offered / trial.capacity
+    if trial.system.kind in ("blocking", "gunicorn", "bounded"):
+        work = min(work, load.warmup + load.window + trial.gateway_timeout)
+    return max(work, load.warmup + load.window + trial.work.service_time) + 3.0
