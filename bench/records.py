@@ -1,8 +1,8 @@
 """The raw records of a run and the folder that holds them. Everything else is rebuilt from here.
 
 Each record type is a Parquet dataset: a directory named `jobs.parquet` (and so on) with one part file a
-trial, written when the trial ends, so that an interrupted run can still be read. pandas and pyarrow read such a
-directory as one table. All instants are Unix time in seconds (float64, one machine's clock); all durations
+trial, written when the trial ends, so that an interrupted run can still be read. pandas and pyarrow read such
+a directory as one table. All instants are Unix time in seconds (float64, one machine's clock); all durations
 are seconds. A leaf: it imports nothing of ours.
 """
 

@@ -162,7 +162,7 @@ def load(name_or_path: str) -> Experiment:
 
 
 def parse(text: str, source: str, default_name: str = "experiment") -> Experiment:
-    """Check an experiment's text; `source` names it in messages. Raises SpecError: every error, with its line."""
+    """Check an experiment's text; `source` names it in messages. Raises SpecError: all errors, with lines."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

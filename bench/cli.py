@@ -1,0 +1,129 @@
+"""The `bench` command. Each verb is one function; what it does lives in the module it calls."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+USAGE = 2
+"""Exit code for bad usage; 1 is a failed trial or a machine that can't run the main job."""
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Should I put a queue in front of my slow endpoint, how many workers do I need, "
+    "and what will my users see? Measured, on this machine.",
+)
+
+
+@app.command("run")
+def run_command(
+    experiment: Annotated[
+        str | None, typer.Argument(help="An experiment file, or quick, standard, full, blog or ci.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Your own function instead of the experiment's task: package.module:function."),
+    ] = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="JSON file with the input that each job is given.")
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help='How long a user waits, and the gateway\'s limit: "10s", "6S".')
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Drive a service that already runs; nothing is started or capped.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the order and of the arrivals.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run.")] = None,
+    reports: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("reports"),
+) -> None:
+    """Run an experiment and build its page."""
+    from bench import run, spec
+    from bench.records import RunFolder
+
+    if (experiment is None) == (resume is None):
+        raise spec.SpecError("give an experiment (quick, standard, full, blog, ci or a file) or --resume RUN")
+    line = "bench run " + shlex.join(sys.argv[2:])
+    if resume is not None:
+        if task or input_file or deadline or url or seed is not None:
+            raise spec.SpecError("--resume goes on with a run as it was: no other option goes with it")
+        raise typer.Exit(run.resume(RunFolder(resume), Console()))
+    assert experiment is not None
+    chosen = spec.load(experiment)
+    if seed is not None:
+        chosen = chosen.model_copy(update={"seed": seed})
+    if task is not None:
+        chosen = run.for_own_task(chosen, task, _read_input(input_file), deadline)
+    elif input_file is not None or deadline is not None:
+        raise spec.SpecError("--input and --deadline go with --task")
+    folder = run.new_folder(reports, chosen.name)
+    raise typer.Exit(run.run(run.Request(chosen, folder, line, url), Console()))
+
+
+@app.command("up")
+def up_command(
+    system: Annotated[str, typer.Argument(help="blocking, gunicorn, bounded, as-published, queued, …")],
+    workers: Annotated[int, typer.Option(help="gunicorn processes or queue workers.")] = 2,
+    task: Annotated[str, typer.Option(help="Built-in task, or package.module:function.")] = "spin",
+    job_input: Annotated[str | None, typer.Option("--input", help="Input as JSON text.")] = None,
+    deadline: Annotated[str, typer.Option(help="The gateway's limit.")] = "60s",
+    cpus: Annotated[float | None, typer.Option(help="vCPU of the box.")] = None,
+    memory: Annotated[str, typer.Option(help="Memory of the box.")] = "2GiB",
+    port: Annotated[int | None, typer.Option(help="Port of the gateway; left out: any free one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line instead of text.")] = False,
+) -> None:
+    """Bring one system up and hold it until Ctrl-C."""
+
+
+@app.command("report")
+def report_command(run_folder: Annotated[Path, typer.Argument(help="A folder made by `bench run`.")]) -> None:
+    """Rebuild charts, page and summary of a run from its raw records."""
+    from bench import report
+
+    page = report.build(run_folder)
+    console = Console()
+    console.print(report.summary_text(run_folder), highlight=False, markup=False)
+    console.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Show what is there, which caps are possible, and what to do about each gap."""
+    from bench import doctor
+
+    raise typer.Exit(doctor.run())
+
+
+def _read_input(path: Path | None) -> Any:
+    from bench.spec import SpecError
+
+    if path is None:
+        return None
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SpecError(f"--input {path}: not a JSON file that can be read ({error})") from None
+
+
+def main() -> None:
+    """Entry point: every foreseen error becomes one clear message and an exit code."""
+    from bench.load.driver import LoadError
+    from bench.records import RunFolderError
+    from bench.spec import SpecError
+    from bench.stack import StackError
+    from workloads import WorkloadError
+
+    try:
+        app()
+    except (SpecError, RunFolderError, WorkloadError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(USAGE)
+    except (StackError, LoadError, OSError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,72 @@
+"""Shows a running experiment: a live line on a terminal, one plain line a trial elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from bench.plan import Trial
+from bench.sweep import Result
+
+
+class Progress:
+    """A `bench.sweep.Watcher` that writes to a console; also takes the generator's live counts."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._title = ""
+        self._eta = 0.0
+
+    @contextmanager
+    def showing(self) -> Iterator["Progress"]:
+        """Keep the live line for as long as the block runs."""
+        if not self._console.is_terminal:
+            yield self
+            return
+        with Live(console=self._console, refresh_per_second=4, transient=True) as self._live:
+            yield self
+        self._live = None
+
+    def stage(self, text: str) -> None:
+        """Say what is being done outside trials: starting services, calibrating, drawing."""
+        if self._live is not None:
+            self._live.update(Text(text))
+        else:
+            self._console.print(text, highlight=False)
+
+    def trial_started(self, trial: Trial, number: int, total: int, eta: float) -> None:
+        """See `bench.sweep.Watcher`."""
+        self._eta = eta
+        self._title = f"trial {number} of {total}  {describe(trial)}"
+        if self._live is not None:
+            self._live.update(Text(f"{self._title}  deploying  ETA {clock(eta)}"))
+
+    def counts(self, text: str) -> None:
+        """Show the running trial's counts, e.g. jobs in time, late and failed so far."""
+        if self._live is not None:
+            self._live.update(Text(f"{self._title}  {text}  ETA {clock(self._eta)}"))
+
+    def trial_ended(self, trial: Trial, result: Result) -> None:
+        """See `bench.sweep.Watcher`."""
+        what = {"done": "done", "failed": "FAILED", "skipped": "skipped"}.get(result.status, result.status)
+        line = f"{self._title or describe(trial)}  {what} in {result.seconds:.1f} s"
+        if self._live is None:
+            line += f", ETA {clock(self._eta)}"
+        self._console.print(
+            line + (f": {result.reason}" if result.reason else ""), highlight=False, markup=False
+        )
+
+
+def describe(trial: Trial) -> str:
+    """Name a trial for people: system, workers, load."""
+    workers = "" if trial.system.kind in ("blocking", "external") else f" × {trial.system.workers}"
+    return f"{trial.part}: {trial.system.name}{workers} at {trial.load.label}"
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, e.g. `2:05`."""
+    whole = max(0, round(seconds))
+    return f"{whole // 60}:{whole % 60:02d}"

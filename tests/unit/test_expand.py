@@ -1,0 +1,128 @@
+"""An experiment becomes trials: everything relative resolved, order seeded, schedules shared."""
+
+import pytest
+
+from bench import spec
+from bench.expand import capacity, default_cpus, drain_limit, expand, expected_seconds
+from bench.plan import Box, Load, System, Trial, Work
+
+SPIN = Work("spin", {"seconds": 0.25}, service_time=0.25, cpu_time=0.25)
+SLEEP = Work("sleep", {"seconds": 0.25}, service_time=0.25, cpu_time=0.0, holds_gil=False)
+BOX = Box(cpus=1.5, memory=2**31)
+SYSTEMS = {
+    name: System(name, kind)
+    for name, kind in [
+        ("blocking", "blocking"),
+        ("gunicorn", "gunicorn"),
+        ("bounded", "bounded"),
+        ("queued", "queued"),
+        ("as-published", "as_published"),
+    ]
+}
+
+
+def trials(name: str = "standard", **change) -> list[Trial]:
+    """Expand a built-in experiment with S = 250 ms in a 1.5-vCPU box."""
+    experiment = spec.load(name).model_copy(update=change)
+    works = {p.name: SLEEP if p.task == "sleep" else SPIN for p in experiment.parts}
+    return expand(experiment, works, SYSTEMS, BOX)
+
+
+@pytest.mark.parametrize(
+    ("kind", "workers", "work", "jobs_per_second"),
+    [
+        ("queued", 1, SPIN, 4),
+        ("queued", 2, SPIN, 6),  # the box's 1.5 CPUs, not two workers
+        ("queued", 4, SPIN, 6),
+        ("queued", 4, SLEEP, 16),  # waiting needs no CPU
+        ("blocking", 4, SPIN, 4),  # threads under one GIL
+    ],
+)
+def test_capacity_is_the_tightest_of_workers_cpu_and_gil(kind, workers, work, jobs_per_second):
+    """The definitions of the vocabulary, by hand."""
+    assert capacity(kind, workers, work, cpus=1.5) == pytest.approx(jobs_per_second)
+
+
+def test_threads_that_release_the_gil_use_the_whole_box():
+    """Real models do."""
+    released = Work("spin", None, service_time=0.25, cpu_time=0.25, holds_gil=False)
+    assert capacity("blocking", 1, released, cpus=1.5) == pytest.approx(6)
+
+
+def test_every_system_meets_the_same_schedule():
+    """Same load and repeat, same seed and rate: that is what makes the comparison one."""
+    met: dict[tuple, set] = {}
+    for t in trials():
+        met.setdefault((t.part, t.load.label, t.repeat), set()).add((t.seed, t.load))
+    assert all(len(schedules) == 1 for schedules in met.values())
+
+
+def test_repeats_meet_different_schedules_and_are_interleaved():
+    """All of repeat 1 comes before any of repeat 2, so that a slow hour hits every system alike."""
+    order = trials(repeats=3)
+    assert [t.repeat for t in order] == sorted(t.repeat for t in order)
+    assert len({t.seed for t in order if t.load.label == "0.5C" and t.work == SPIN}) == 3
+
+
+def test_the_order_is_shuffled_by_the_seed_alone():
+    """The stored seed repeats the run; another seed gives another order of the same trials."""
+
+    def names(ts):
+        return [t.id.split("-", 1)[1] for t in ts]
+
+    assert names(trials()) == names(trials()) != names(trials(seed=12))
+    assert sorted(names(trials())) == sorted(names(trials(seed=12)))
+
+
+def test_relative_times_and_rates_are_resolved():
+    """6 S is 1.5 s and 1.2 C is 7.2 jobs/s; 60 jobs at that rate take 8.3 s."""
+    one = next(
+        t for t in trials() if t.system.name == "queued" and t.part == "load" and t.load.label == "1.2C"
+    )
+    assert (one.deadline, one.gateway_timeout, one.poll_interval) == (1.5, 1.5, 0.25)
+    assert one.load.rate == pytest.approx(7.2)
+    assert one.load.window == pytest.approx(60 / 7.2)
+
+
+def test_the_bounded_rival_admits_what_can_be_done_within_the_deadline():
+    """D × capacity = 1.5 s × 6/s: the ninth job admitted is answered just in time."""
+    assert {t.connection_limit for t in trials() if t.system.name == "bounded"} == {9}
+    assert {t.connection_limit for t in trials() if t.system.name != "bounded"} == {0}
+
+
+def test_a_threaded_server_is_not_repeated_for_every_worker_count():
+    """It has no workers."""
+    threaded = [t for t in trials() if t.system.kind == "blocking"]
+    assert {t.system.workers for t in threaded} == {2}
+
+
+def test_trials_survive_json():
+    """run.json holds them for --resume and for the report."""
+    for t in trials("quick"):
+        assert Trial.from_json(t.to_json()) == t
+
+
+def test_ids_are_unique_and_safe_as_file_names():
+    """Every trial has a folder of its own."""
+    ids = [t.id for t in trials()]
+    assert len(set(ids)) == len(ids)
+    assert all(set(i) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.C") for i in ids)
+
+
+def test_the_drain_lasts_twice_the_backlog():
+    """10 s at twice the capacity of 6/s leave 60 jobs, 10 s of work: cut off 20 s + D + 2 s later."""
+    assert drain_limit(Load("poisson", rate=12, window=10), 6, 1.5) == pytest.approx(23.5)
+    assert drain_limit(Load("poisson", rate=3, window=10), 6, 1.5) == pytest.approx(3.5)
+    assert drain_limit(Load("burst", size=20), 6, 1.5) == pytest.approx(1.5 + 2 * 20 / 6 + 2)
+
+
+def test_the_quick_run_fits_into_five_minutes_and_the_standard_one_into_fifteen():
+    """By the same estimate that the ETA uses, with half a minute for boot, calibration and charts."""
+    assert sum(map(expected_seconds, trials("quick"))) < 300 - 30
+    assert sum(map(expected_seconds, trials("standard"))) < 900 - 30
+
+
+@pytest.mark.parametrize(("cores", "cpus"), [(1, 0.5), (2, 1.5), (3, 2), (64, 2)])
+def test_the_box_leaves_room_for_the_generator(cores, cpus):
+    """Two cores can't hold a 2-vCPU box and an honest generator."""
+    assert default_cpus(cores) == cpus
