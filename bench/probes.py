@@ -79,6 +79,8 @@ class ProcessTrees:
         self._looked = float("-inf")
         self._known: dict[psutil.Process, str] = {}
         self._cpu: dict[psutil.Process, tuple[str, float]] = {}
+        self.gone: dict[int, float] = {}
+        """When each process that has ended was first missed, Unix time: children's deaths show nowhere else."""
 
     def __call__(self) -> Reading:
         """Sample now."""
@@ -93,6 +95,7 @@ class ProcessTrees:
                 self._cpu[process] = (role, times.user + times.system)
             except psutil.Error:
                 del self._known[process]
+                self.gone[process.pid] = time.time()
         cpu: dict[str, float] = {}
         for role, seconds in self._cpu.values():
             cpu[role] = cpu.get(role, 0.0) + seconds
