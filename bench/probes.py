@@ -80,7 +80,7 @@ class ProcessTrees:
         self._known: dict[psutil.Process, str] = {}
         self._cpu: dict[psutil.Process, tuple[str, float]] = {}
         self.gone: dict[int, float] = {}
-        """When each process that has ended was first missed, Unix time: children's deaths show nowhere else."""
+        """When each process that ended was first missed, Unix time: a child's death shows nowhere else."""
 
     def __call__(self) -> Reading:
         """Sample now."""
