@@ -1,0 +1,42 @@
+"""Outlives a harness that is killed outright, and cleans up after it.
+
+`python -m bench.stack.guard MARK FOLDER` reads from its standard input what the workspace starts and makes,
+one thing a line: `group PGID`, `cgroup PATH`. The pipe breaks when the harness dies, however it dies, and the
+guard then ends and removes all of it. A workspace that closed in good order says `done` first.
+
+Why not the kernel's parent-death signal: it fires when the *thread* that forked ends, is lost by children of
+children, does not exist on macOS, and leaves folders and cgroups behind.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from bench.stack.sweep import sweep
+
+
+def main(mark: str, folder: Path) -> None:
+    """Read until the pipe breaks, then sweep."""
+    # Ctrl-C and SIGTERM are for the harness. What it does about them ends this process too.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.chdir("/")
+    groups: set[int] = set()
+    cgroups: list[Path] = []
+    for line in sys.stdin:
+        word, _, rest = line.strip().partition(" ")
+        match word:
+            case "group":
+                groups.add(int(rest))
+            case "gone":
+                groups.discard(int(rest))
+            case "cgroup":
+                cgroups.append(Path(rest))
+            case "done":
+                return
+    sweep(mark, groups, cgroups, folder)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,208 @@
+"""A private Redis: found, started, made sure of."""
+
+import contextlib
+import re
+import secrets
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from bench.stack.errors import PortTaken, StackError, log_says
+from bench.stack.ports import LOOPBACK, TAKEN, free_ports
+from bench.stack.process import Command, Enterable, Process, ending
+from bench.stack.workspace import Workspace
+
+MINIMUM = (7, 0)
+BOOT_LIMIT = 30.0
+"""Seconds."""
+
+CLAIM = "queuebench:claim"
+"""Key that marks a database of somebody's own Redis as emptied and used by us."""
+
+# Nothing that starts by itself in the middle of a trial: no snapshots, no rewrite of the log (a fork that
+# doubles the memory). `clear` has the log rewritten when it is empty. The process title stays as it is: Redis
+# would write it over the environment, by which a process is known as ours.
+CONFIG = """\
+bind {address}
+port {port}
+requirepass {password}
+dir {folder}
+daemonize no
+set-proc-title no
+logfile ""
+loglevel notice
+save ""
+appendonly yes
+appendfsync everysec
+auto-aof-rewrite-percentage 0
+maxmemory 0
+maxmemory-policy noeviction
+shutdown-on-sigterm nosave force now
+"""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Redis's program file on this machine."""
+
+    server: Path
+    version: tuple[int, ...]
+
+
+def find() -> Installation | None:
+    """Look for redis-server along PATH and where packages put it."""
+    folders = "/usr/bin:/usr/local/bin:/opt/homebrew/bin:/home/linuxbrew/.linuxbrew/bin"
+    found = shutil.which("redis-server") or shutil.which("redis-server", path=folders)
+    if found is None:
+        return None
+    try:
+        told = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    numbers = re.search(r"v=(\d+)\.(\d+)\.(\d+)", told.stdout)
+    return Installation(Path(found), tuple(int(n) for n in numbers.groups()) if numbers else ())
+
+
+def required() -> Installation:
+    """Return the installation. Raises StackError where there is none or one too old."""
+    found = find()
+    if found is None:
+        raise StackError("Redis is not installed.", hint="`bench doctor` says how to get it.")
+    if found.version and found.version < MINIMUM:
+        raise StackError(
+            f"Redis {'.'.join(map(str, found.version))} is too old: 7.0 or later is needed.",
+            hint="`bench doctor` says how to get it.",
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Store:
+    """A running private Redis."""
+
+    url: str
+    port: int
+    process: Process
+
+
+def start(workspace: Workspace, logs: Path, *, box: Enterable | None = None, name: str = "store") -> Store:
+    """Start a server and wait until it answers PING; another try with another port on a clash.
+
+    Raises StackError.
+    """
+    installation = required()
+    for attempt in range(3):
+        try:
+            return _boot(installation, workspace, logs, box, f"{name}-{attempt + 1}")
+        except PortTaken:
+            if attempt == 2:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _boot(
+    installation: Installation, workspace: Workspace, logs: Path, box: Enterable | None, name: str
+) -> Store:
+    folder = workspace.folder / name
+    password = secrets.token_hex(8)
+    (port,) = free_ports(1)
+    try:
+        folder.mkdir(mode=0o700)
+        config = folder / "redis.conf"
+        config.write_text(CONFIG.format(address=LOOPBACK, port=port, password=password, folder=folder))
+    except OSError as error:
+        raise StackError(f"Redis can't write {error.filename}: {error.strerror}.") from None
+    process = workspace.spawn(
+        Command(
+            role="store",
+            argv=(str(installation.server), str(config)),
+            log=logs / f"{name}.log",
+            cwd=folder,
+            box=box,
+        )
+    )
+    store = Store(f"redis://:{password}@{LOOPBACK}:{port}/0", port, process)
+    try:
+        wait_ready(store)
+    except BaseException:
+        process.kill()
+        workspace.disown(process)
+        raise
+    return store
+
+
+def wait_ready(store: Store, limit: float = BOOT_LIMIT) -> None:
+    """Wait until the server answers PING. Raises StackError with its log's tail, PortTaken on a clash."""
+    log = store.process.command.log
+    deadline = time.monotonic() + limit
+    while True:
+        code = store.process.poll()
+        if code is not None:
+            message = f"Redis did not start: it ended with {ending(code)}."
+            if log_says(log, TAKEN):
+                raise PortTaken(message, log=log, hint="Its port was taken meanwhile.")
+            raise StackError(message, log=log, hint="`bench doctor` shows what is installed.")
+        try:
+            with connect(store.url) as client:
+                client.ping()
+                return
+        except redis.RedisError:
+            if time.monotonic() > deadline:
+                raise StackError(f"Redis was not ready within {limit:.0f} s.", log=log) from None
+        time.sleep(0.02)
+
+
+def connect(url: str) -> redis.Redis:
+    """Open a client that fails fast."""
+    return redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=2)
+
+
+def claim_external(url: str, source: str) -> None:
+    """Make sure that somebody's own Redis has a database free for us. Raises StackError.
+
+    Trials empty the database between them, so it must hold nothing when we come; a key of ours marks it.
+    """
+    try:
+        with connect(url) as client:
+            if client.dbsize() and not client.exists(CLAIM):
+                raise StackError(
+                    f"The Redis database of {source} is not empty.",
+                    hint="Queuebench empties it between trials: name a free one, e.g. redis://host:6379/5.",
+                )
+            client.set(CLAIM, 1)
+    except (redis.RedisError, ValueError) as error:
+        raise StackError(f"The Redis of {source} does not answer: {error}.") from None
+
+
+def clear(url: str, *, private: bool) -> None:
+    """Empty this URL's database, and with a private server its append-only file too.
+
+    Raises StackError; also where a database that is not private no longer bears our mark.
+    """
+    try:
+        with connect(url) as client:
+            if private:
+                client.flushall()
+                with contextlib.suppress(redis.ResponseError):  # one is under way already
+                    client.bgrewriteaof()
+                return
+            if not client.exists(CLAIM):
+                raise StackError(
+                    "The Redis database that was ours is used by someone else now: nothing was deleted.",
+                    hint="Name a database that nobody else uses.",
+                )
+            client.flushdb()
+            client.set(CLAIM, 1)
+    except redis.RedisError as error:
+        raise StackError(f"Redis did not clear what the last trial left: {error}.") from None
+
+
+def release_external(url: str) -> None:
+    """Empty a database that is ours, our mark included; silent when it can't be reached any more."""
+    with contextlib.suppress(redis.RedisError), connect(url) as client:
+        if client.exists(CLAIM):
+            client.flushdb()

@@ -1,0 +1,246 @@
+"""Fixtures for every test, skips that say why, and the check that nothing is left behind."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.stack import rabbitmq, redis
+from bench.stack.services import Services
+from bench.stack.sweep import MARK
+from bench.stack.workspace import PREFIX, Workspace, temporary_root
+
+REQUIRE = "QUEUEBENCH_REQUIRE"
+"""Comma list of caps, browser, services: what must be there, so that its absence fails, not skips."""
+RUN_MARK = "QUEUEBENCH_TEST_RUN"
+"""Environment variable that everything a test starts inherits, however far down."""
+PATIENCE = 5.0
+"""Seconds in which what a test ended must be gone."""
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+MAC_CHROMIUM = "/Applications/Chromium.app/Contents/MacOS/Chromium"
+
+
+# --- what this machine lacks ---
+
+
+def chromium_path() -> str | None:
+    """Path of an installed Chromium that takes arguments as usual, None where there is none.
+
+    Ubuntu's is a snap: a stub that needs a daemon and cannot read files outside the home folder.
+    """
+    for name in CHROMIUM:
+        found = shutil.which(name)
+        if found and "/snap/" not in str(Path(found).resolve()) and Path(found).stat().st_size > 0:
+            with suppress(OSError, UnicodeDecodeError):
+                if "snap" in Path(found).read_text()[:2000]:
+                    continue
+            return found
+    return MAC_CHROMIUM if Path(MAC_CHROMIUM).exists() else None
+
+
+def missing_services() -> str | None:
+    gone = [name for name, found in (("RabbitMQ", rabbitmq.find()), ("Redis", redis.find())) if found is None]
+    if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin") is None:
+        gone.append("nginx")
+    return f"not installed: {', '.join(gone)}" if gone else None
+
+
+def missing_caps() -> str | None:
+    try:
+        from bench.stack.box import detect_caps
+    except ImportError:  # TODO: until the box is built
+        return "boxes are not built yet"
+    caps = detect_caps()
+    return None if caps.cpu and caps.memory else f"no cap on both CPU and memory: {caps.why}"
+
+
+def missing_browser() -> str | None:
+    return None if chromium_path() else "no Chromium that can be driven (a snap is not)"
+
+
+NEEDS = {  # marker → what QUEUEBENCH_REQUIRE calls it, and what is missing
+    "integration": ("services", missing_services),
+    "caps": ("caps", missing_caps),
+    "browser": ("browser", missing_browser),
+}
+
+
+@pytest.fixture(scope="session")
+def _missing() -> dict[str, str | None]:
+    """Looked up once a session and only where a test asks."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _needs(request: pytest.FixtureRequest, _missing: dict[str, str | None]) -> None:
+    """Skip with the reason, or fail with it where QUEUEBENCH_REQUIRE names the need."""
+    required = {word.strip() for word in os.environ.get(REQUIRE, "").split(",") if word.strip()}
+    for marker, (need, look) in NEEDS.items():
+        if request.node.get_closest_marker(marker) is None:
+            continue
+        if marker not in _missing:
+            _missing[marker] = look()
+        reason = _missing[marker]
+        if reason is not None and need in required:
+            pytest.fail(f"{REQUIRE} asks for {need}, but {reason}")
+        if reason is not None:
+            pytest.skip(f"needs {need}: {reason}")
+
+
+# --- services ---
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory, _kept: list[Workspace]) -> Iterator[Services]:
+    """Private RabbitMQ and Redis outside any box, kept for the session: use `broker_url` and `store_url`."""
+    with Services(tmp_path_factory.mktemp("services")) as kept:
+        _kept.append(kept.workspace)
+        yield kept
+        _kept.remove(kept.workspace)
+
+
+@pytest.fixture
+def broker_url(services: Services) -> str:
+    """AMQP URL of a private RabbitMQ. Use the `queue` fixture's name for what you declare."""
+    return services.broker_url
+
+
+@pytest.fixture
+def store_url(services: Services) -> str:
+    """Redis URL of a private, emptied Redis."""
+    url = services.store_url
+    services.clear()
+    return url
+
+
+@pytest.fixture
+def queue(services: Services, request: pytest.FixtureRequest) -> str:
+    """A queue name of this test's own; the queue is deleted when the next test clears the services."""
+    name = f"test-{abs(hash(request.node.nodeid)):x}"
+    services.acquire(None).queues.add(name)
+    return name
+
+
+# --- nothing left behind ---
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What a stack leaves in the world while it is up."""
+
+    processes: frozenset[str]
+    ports: frozenset[str]
+    cgroups: frozenset[str]
+    folders: frozenset[str]
+
+    def beyond(self, before: "Traces") -> list[str]:
+        """In words, what is here and was not before."""
+        return [
+            f"{kind}: {thing}"
+            for kind in ("processes", "ports", "cgroups", "folders")
+            for thing in sorted(getattr(self, kind) - getattr(before, kind))
+        ]
+
+
+@pytest.fixture(scope="session")
+def _kept() -> list[Workspace]:
+    """Workspaces that live longer than one test, on purpose: session fixtures add theirs."""
+    return []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _run_mark() -> Iterator[str]:
+    """Mark everything that this test run starts."""
+    mark = f"{os.getpid()}-{time.time()}"
+    os.environ[RUN_MARK] = mark
+    yield mark
+    del os.environ[RUN_MARK]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(
+    request: pytest.FixtureRequest,
+    _kept: list[Workspace],
+    _run_mark: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    """After every integration test: no process, port, cgroup or folder that was not there before."""
+    if request.node.get_closest_marker("integration") is None:
+        yield
+        return
+    base = str(tmp_path_factory.getbasetemp())
+    before = traces(_run_mark, base, _kept)
+    yield
+    deadline = time.monotonic() + PATIENCE
+    while (left := traces(_run_mark, base, _kept).beyond(before)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left, "left behind:\n  " + "\n  ".join(left)
+
+
+def traces(run_mark: str, base: str, kept: list[Workspace]) -> Traces:
+    """Look around for what this test run has started and made, apart from the kept workspaces'."""
+    ours = {p.pid for p in psutil.Process().children(recursive=True)}
+    spared = kept_pids(kept)
+    processes: dict[int, str] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.pid in spared or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            environment, words = process.environ(), " ".join(process.cmdline())
+            started_here = process.pid in ours or environment.get(RUN_MARK) == run_mark or base in words
+            if started_here and environment.get(MARK) not in {workspace.mark for workspace in kept}:
+                processes[process.pid] = f"{process.pid} {words[:150]}"
+    ports = set()
+    for pid, words in processes.items():
+        with suppress(psutil.Error):
+            for connection in psutil.Process(pid).net_connections("inet"):
+                if connection.status == psutil.CONN_LISTEN:
+                    ports.add(f"{connection.laddr.port} of {words}")
+    return Traces(
+        processes=frozenset(processes.values()),
+        ports=frozenset(ports),
+        cgroups=frozenset(str(path) for path in cgroups() if not others(path.name, kept)),
+        folders=frozenset(
+            str(path) for path in temporary_root().glob(f"{PREFIX}*") if not others(path.name, kept)
+        ),
+    )
+
+
+def kept_pids(kept: list[Workspace]) -> set[int]:
+    """This process, the kept workspaces' processes and those below them."""
+    pids = {os.getpid()}
+    for workspace in kept:
+        for pid in workspace.pids():
+            pids.add(pid)
+            with suppress(psutil.Error):
+                pids |= {child.pid for child in psutil.Process(pid).children(recursive=True)}
+    return pids
+
+
+def cgroups() -> Iterator[Path]:
+    """Every cgroup that a stack has made."""
+    root = Path("/sys/fs/cgroup")
+    for folder, names, _ in os.walk(root):
+        for name in names:
+            if name.startswith(PREFIX):
+                yield Path(folder) / name
+
+
+def others(name: str, kept: list[Workspace]) -> bool:
+    """Whether a name belongs to a kept workspace, or to a living harness that is not of this test run."""
+    mark = name.removeprefix(PREFIX)
+    if any(mark.startswith(workspace.mark) for workspace in kept):
+        return True
+    owner = mark.split("-")[0]
+    if not owner.isdigit() or int(owner) == os.getpid():
+        return False
+    with suppress(psutil.Error):
+        return psutil.Process(int(owner)).environ().get(RUN_MARK) != os.environ.get(RUN_MARK)
+    return False
