@@ -45,7 +45,6 @@ def run_command(
 ) -> None:
     """Run an experiment and build its page."""
     from bench import run, spec
-    from bench.records import RunFolder
 
     if (experiment is None) == (resume is None):
         raise spec.SpecError("give an experiment (quick, standard, full, blog, ci or a file) or --resume RUN")
@@ -53,7 +52,7 @@ def run_command(
     if resume is not None:
         if task or input_file or deadline or url or seed is not None:
             raise spec.SpecError("--resume goes on with a run as it was: no other option goes with it")
-        raise typer.Exit(run.resume(RunFolder(resume), Console()))
+        raise typer.Exit(run.run(run.resumed(resume), Console()))
     assert experiment is not None
     chosen = spec.load(experiment)
     if seed is not None:
@@ -62,6 +61,8 @@ def run_command(
         chosen = run.for_own_task(chosen, task, _read_input(input_file), deadline)
     elif input_file is not None or deadline is not None:
         raise spec.SpecError("--input and --deadline go with --task")
+    if url is not None:
+        chosen = run.for_url(chosen, url)
     folder = run.new_folder(reports, chosen.name)
     raise typer.Exit(run.run(run.Request(chosen, folder, line, url), Console()))
 

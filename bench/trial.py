@@ -74,7 +74,7 @@ def measured_seconds(loaded: LoadResult) -> float:
 
 
 def deaths(events: list[dict[str, Any]], gone: dict[int, float]) -> dict[int, float]:
-    """When each process died, by pid: as the supervisor saw it, else, for its children, as the sampler did."""
+    """When each process died, by pid: as the supervisor saw it, else (children) as the sampler did."""
     return gone | {int(e["pid"]): float(e["t"]) for e in events if e["event"] == "died"}
 
 

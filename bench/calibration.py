@@ -1,0 +1,61 @@
+"""The service time S of every task of an experiment: measured in the idle box, or through a URL."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.load.external import measure_url
+from bench.plan import Box, Calibration, Work
+from bench.request import Request
+from bench.spec import Experiment
+from bench.stack.calibrate import calibrate
+from workloads import load_task
+
+BUDGET = 3.0
+"""Seconds of repeats, one repeat at least; a third of it where the task sets S by construction."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One task on one input, and what it takes alone. `part` is the first part of the experiment to use it."""
+
+    part: str
+    task: str
+    input: Any
+    calibration: Calibration
+    work: Work
+
+    def to_json(self) -> dict[str, Any]:
+        """As run.json keeps it; `after` is measured when the run is over."""
+        return {
+            "part": self.part,
+            "task": self.task,
+            "input": self.input,
+            "before": asdict(self.calibration),
+            "after": None,
+        }
+
+
+def measure(part: str, task: str, value: Any, request: Request, box: Box) -> Measured:
+    """Measure S now. Raises StackError or LoadError when the task can't be run."""
+    budget = BUDGET if load_task(task).nominal(value) is None else BUDGET / 3
+    if request.url:
+        found = measure_url(request.url, task, value, budget)
+    else:
+        found = calibrate(task, value, box, budget=budget, folder=request.folder.path / "calibration")
+    return Measured(part, task, value, found, as_work(task, value, found))
+
+
+def as_work(name: str, value: Any, measured: Calibration) -> Work:
+    """What a calibration says of a task. S is exact where the task sets it by construction."""
+    task = load_task(name)
+    nominal = task.nominal(value)
+    service = nominal if nominal is not None else measured.wall
+    cpu_bound = measured.cpu > 0.5 * measured.wall
+    cpu = service if nominal is not None and cpu_bound else min(measured.cpu, service)
+    holds = task.holds_gil(value) if task.holds_gil is not None else measured.holds_gil
+    return Work(name, value, service_time=service, cpu_time=cpu, holds_gil=holds)
+
+
+def reference_capacity(experiment: Experiment, work: Work, box: Box) -> float:
+    """The C of `1.2C`, in jobs per second: what the reference number of workers can sustain in the box."""
+    return min(experiment.reference_workers / work.service_time, box.cpus / max(work.cpu_time, 1e-4))
