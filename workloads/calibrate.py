@@ -15,6 +15,8 @@ from workloads.task import InvalidInput, Task, WorkloadError, reason
 
 ALONE = 1.25
 """Two copies in two threads that take up to this many times as long as one did not wait for one another."""
+WAITING = 0.3
+"""CPU seconds per wall second up to which one copy alone mostly waits, so that threads are no hindrance."""
 TOGETHER = 1.2
 """CPU seconds per wall second from which on two threads surely ran at the same time."""
 SHORT = 0.5
@@ -97,6 +99,8 @@ def _two_threads(task: Task, value: Any, alone: float, cpu: float) -> tuple[floa
     wall, busy = (statistics.median(numbers) for numbers in zip(*pairs, strict=True))
     ratio = wall / alone if alone > 0 else 1.0
     parallelism = busy / wall if wall > 0 else 0.0
+    if alone > 0 and cpu / alone <= WAITING:
+        return ratio, False
     if ratio <= ALONE or parallelism >= TOGETHER:
         # A job that uses several cores by itself shows nothing by its parallelism.
         several_cores_alone = alone > 0 and cpu / alone >= TOGETHER

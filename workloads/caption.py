@@ -5,6 +5,7 @@ the temporary directory, under a name made from the input, so that repeats don't
 """
 
 import hashlib
+import os
 import tempfile
 import textwrap
 import uuid
@@ -20,8 +21,8 @@ FORM = '{"image": "/path/to/photo.png", "text": "…"} with perhaps "output": "/
 EXAMPLE = "example"
 """Stands for an image that the task draws for itself."""
 EXAMPLE_SIZE = (1280, 720)
-FOLDER = "queuebench-caption"
-"""Folder in the temporary directory for the example and for outputs without a path of their own."""
+FOLDER = "caption.queuebench"
+"""Folder in the temporary directory, one for each user, for the example and for outputs without a path."""
 
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 20_000
@@ -141,8 +142,8 @@ def _checked_output(output: str, image: str) -> Path:
 
 
 def _folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / FOLDER
-    folder.mkdir(exist_ok=True)
+    folder = Path(tempfile.gettempdir()) / f"{FOLDER}.{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
