@@ -1,0 +1,133 @@
+"""Records in, numbers out; no I/O. `analyse` is the whole of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.analysis.figures import Figures, figures
+from bench.analysis.groups import (
+    LoadGroup,
+    Point,
+    load_groups,
+    part_groups,
+    service_time_groups,
+    worker_groups,
+)
+from bench.analysis.latency import Curve, Returns, curve, response_times, returns
+from bench.analysis.notes import Note, notes
+from bench.analysis.run import Run, RunDescriptionError
+from bench.analysis.tables import TableError, Tables, TrialRecords, split
+from bench.analysis.timeline import Timeline, timeline
+from bench.analysis.verdict import Groups, Verdict, verdict
+
+__all__ = [
+    "Analysis",
+    "CurveGroup",
+    "Figures",
+    "Groups",
+    "Note",
+    "Run",
+    "RunDescriptionError",
+    "TableError",
+    "Tables",
+    "Timeline",
+    "Verdict",
+    "analyse",
+]
+
+
+@dataclass(frozen=True)
+class CurveGroup:
+    """Latency percentile curves of all systems under one load."""
+
+    point: Point
+    """Any of the systems' points, for the load's name and window."""
+    curves: tuple[tuple[str, Curve], ...]
+    """By label; repeats pooled."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A run in numbers: all that charts, tables and words are made of."""
+
+    run: Run
+    rows: tuple[Figures, ...]
+    """Every trial of the plan in order of its id, those that did not take place with an empty ledger."""
+    groups: Groups
+    curves: tuple[CurveGroup, ...]
+    returns: Mapping[str, Returns]
+    """By trial id, for bursts, memory failures and closed users."""
+    timelines: Mapping[str, Timeline]
+    """By trial id, for overloaded trials and memory failures."""
+    verdict: Verdict
+    notes: tuple[Note, ...]
+
+    @property
+    def done(self) -> tuple[Figures, ...]:
+        """The trials that took place."""
+        return tuple(f for f in self.rows if f.result.status == "done")
+
+
+def analyse(run: Run, tables: Tables) -> Analysis:
+    """Analyse a whole run. Raises TableError where the tables contradict the format."""
+    bundles = split(tables, run.trials)
+    strays = int(len(tables.jobs) - sum(len(b.jobs) for b in bundles.values()))
+    rows = tuple(figures(bundles[t.id], run.result(t)) for t in sorted(run.trials, key=lambda t: t.id))
+    done = [f for f in rows if f.result.status == "done"]
+    groups = Groups(
+        loads=tuple(load_groups(done)),
+        workers=tuple(worker_groups(done)),
+        bursts=tuple(part_groups(done, "burst")),
+        memory=tuple(part_groups(done, "memory")),
+        closed=tuple(part_groups(done, "closed")),
+        service_time=tuple(service_time_groups(done)),
+    )
+    each = [g for kind in (groups.bursts, groups.memory, groups.closed) for g in kind]
+    came_back = {
+        f.trial.id: returns(bundles[f.trial.id])
+        for g in each
+        for s in g.series
+        for p in s.points
+        for f in p.repeats
+    }
+    return Analysis(
+        run=run,
+        rows=rows,
+        groups=groups,
+        curves=tuple(c for g in groups.loads[:1] for c in _curves(g, bundles)),
+        returns=came_back,
+        timelines={trial: timeline(bundles[trial]) for trial in _worth_a_timeline(groups)},
+        verdict=verdict(run, done, groups, came_back),
+        notes=notes(run, done, strays),
+    )
+
+
+def _curves(group: LoadGroup, bundles: Mapping[str, TrialRecords]) -> list[CurveGroup]:
+    """Curves at the highest load below the reference capacity and at the first one above it."""
+    loads = sorted({round(p.trial.load.rate, 6) for s in group.series for p in s.points})
+    capacity = group.reference if group.reference == group.reference else float("inf")
+    below = [r for r in loads if r <= capacity]
+    above = [r for r in loads if r > capacity]
+    found = []
+    for rate in below[-1:] + above[:1]:
+        own = [(s, p) for s in group.series for p in s.points if round(p.trial.load.rate, 6) == rate]
+        curves = []
+        for series, point in own:
+            times = np.concatenate([response_times(bundles[f.trial.id]) for f in point.repeats])
+            curves.append((series.label, curve(times)))
+        found.append(CurveGroup(own[0][1], tuple(curves)))
+    return found
+
+
+def _worth_a_timeline(groups: Groups) -> list[str]:
+    """One trial for each system: its most overloaded one, and its memory failure."""
+    chosen = []
+    for group in groups.loads[:1]:
+        for series in group.series:
+            point = series.points[-1]
+            if point.trial.load.rate > min(group.reference, point.trial.capacity):
+                chosen.append(point.trial.id)
+    for memory in groups.memory:
+        chosen += [series.points[0].trial.id for series in memory.series]
+    return chosen

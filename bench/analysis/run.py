@@ -1,0 +1,167 @@
+"""What run.json says, typed. Pure: it is handed the parsed JSON."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.plan import Trial
+
+
+class RunDescriptionError(ValueError):
+    """run.json lacks something that no report can do without; the message says what."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a trial went."""
+
+    status: str = "pending"
+    """done | failed | skipped | pending."""
+    reason: str = ""
+    caps: Mapping[str, Any] = field(default_factory=dict)
+    """What the box really had in force while it ran."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What one job took alone, before and after the run, seconds."""
+
+    part: str
+    task: str
+    before: float
+    after: float | None
+    cpu: float
+    repeats: int
+    holds_gil: bool
+
+    @property
+    def drift(self) -> float | None:
+        """After over before; None where it was not measured again."""
+        return self.after / self.before if self.after is not None and self.before > 0 else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of an experiment."""
+
+    id: str
+    name: str
+    title: str
+    trials: tuple[Trial, ...]
+    results: Mapping[str, Result]
+    environment: Mapping[str, Any]
+    caps: Mapping[str, Any]
+    """kind, cpu, memory, why: which caps are possible here."""
+    cpus: float
+    memory: int
+    calibration: tuple[Calibrated, ...]
+    service_time: float
+    """S in seconds; NaN where unknown."""
+    reference_capacity: float
+    """C in jobs per second; NaN where unknown."""
+    deadline: float
+    poll_interval: float
+    seed: Any
+    started: Any
+    finished: Any
+    command: str
+    notes: tuple[str, ...]
+
+    def result(self, trial: Trial) -> Result:
+        """How this trial went; pending where nothing is known."""
+        return self.results.get(trial.id, Result())
+
+    @property
+    def done(self) -> tuple[Trial, ...]:
+        """The trials that took place."""
+        return tuple(t for t in self.trials if self.result(t).status == "done")
+
+    @property
+    def external(self) -> bool:
+        """Whether every system was somebody else's: nothing capped, nothing started."""
+        return bool(self.trials) and all(t.system.kind == "external" for t in self.trials)
+
+    @property
+    def capped(self) -> bool:
+        """Whether CPU and memory were read back as capped in every trial that took place."""
+        return bool(self.done) and all(capped(self.result(t), "cpus", "memory") for t in self.done)
+
+    @property
+    def repeats(self) -> int:
+        """How often each trial of the plan was to be repeated, at most."""
+        return max((t.repeat for t in self.trials), default=0)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "Run":
+        """Read run.json's content. Raises RunDescriptionError."""
+        try:
+            trials = tuple(Trial.from_json(t) for t in data["trials"])
+            results = {
+                str(name): Result(
+                    status=str(r.get("status", "pending")),
+                    reason=str(r.get("reason") or ""),
+                    caps=r.get("caps") or {},
+                )
+                for name, r in (data.get("results") or {}).items()
+            }
+            experiment = data.get("experiment") or {}
+            box = data.get("box") or {}
+            return Run(
+                id=str(data.get("id") or "run"),
+                name=str(experiment.get("name") or "experiment"),
+                title=str(experiment.get("title") or experiment.get("name") or "A run of Queuebench"),
+                trials=trials,
+                results=results,
+                environment=data.get("environment") or {},
+                caps=data.get("caps") or {},
+                cpus=_number(box.get("cpus"), trials[0].box.cpus if trials else math.nan),
+                memory=int(_number(box.get("memory"), trials[0].box.memory if trials else 0)),
+                calibration=tuple(_calibrated(c) for c in data.get("calibration") or ()),
+                service_time=_number(data.get("service_time")),
+                reference_capacity=_number(data.get("reference_capacity")),
+                deadline=_number(data.get("deadline"), trials[0].deadline if trials else math.nan),
+                poll_interval=_number(
+                    data.get("poll_interval"), trials[0].poll_interval if trials else math.nan
+                ),
+                seed=data.get("seed"),
+                started=data.get("started"),
+                finished=data.get("finished"),
+                command=str(data.get("command") or ""),
+                notes=tuple(str(n) for n in data.get("notes") or ()),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunDescriptionError(
+                f"it does not describe a run ({type(error).__name__}: {error})"
+            ) from None
+
+
+def capped(result: Result, *what: str) -> bool:
+    """Whether these caps ("cpus", "memory") were read back as in force."""
+    return all(result.caps.get(name) is not None for name in what)
+
+
+def _number(value: object, otherwise: float = math.nan) -> float:
+    return float(value) if isinstance(value, int | float) else otherwise
+
+
+def _calibrated(entry: Mapping[str, Any]) -> Calibrated:
+    before, after = entry["before"], entry.get("after")
+    return Calibrated(
+        part=str(entry.get("part") or ""),
+        task=str(entry.get("task") or before.get("task") or ""),
+        before=float(before["wall"]),
+        after=float(after["wall"]) if after else None,
+        cpu=float(before.get("cpu", math.nan)),
+        repeats=int(before.get("repeats", 0)),
+        holds_gil=bool(before.get("holds_gil", False)),
+    )
+
+
+def names(trials: Sequence[Trial]) -> list[str]:
+    """System names in order of first appearance, the blocking family first."""
+    order = ("blocking", "gunicorn", "bounded", "as_published", "queued", "external")
+    found: dict[str, int] = {}
+    for t in trials:
+        found.setdefault(t.system.name, order.index(t.system.kind))
+    return sorted(found, key=lambda name: (found[name], len(name), name))

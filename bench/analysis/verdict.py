@@ -1,0 +1,76 @@
+"""The verdict: all findings of a run, and the paragraph that opens page, summary and terminal. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.analysis.figures import Figures
+from bench.analysis.findings import Finding, costs, load, parts
+from bench.analysis.findings.workers import workers
+from bench.analysis.groups import LoadGroup, PartGroup, Point, WorkersGroup
+from bench.analysis.latency import Returns
+from bench.analysis.run import Run
+from bench.analysis.words import count
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Plain words and numbers."""
+
+    lead: str
+    """The opening paragraph."""
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The pictures' material, by what it shows."""
+
+    loads: tuple[LoadGroup, ...]
+    workers: tuple[WorkersGroup, ...]
+    bursts: tuple[PartGroup, ...]
+    memory: tuple[PartGroup, ...]
+    closed: tuple[PartGroup, ...]
+    service_time: tuple[PartGroup, ...]
+
+
+def verdict(run: Run, figures: Sequence[Figures], groups: Groups, returns: Mapping[str, Returns]) -> Verdict:
+    """Say what the run found, the most useful first."""
+    if not any(f.ledger.delivered for f in figures):
+        return Verdict(_nothing(run, figures), ())
+    found: list[Finding | None] = []
+    for group in groups.loads[:1]:
+        both = {s.queue for s in group.series if s.kind != "external"} == {True, False}
+        found += [load.alike(group) if both else load.alone(group), load.overload(group) if both else None]
+    found += [parts.burst(group, returns) for group in groups.bursts]
+    found += [parts.memory(group) for group in groups.memory] or [parts.memory_not_run(run)]
+    found += [parts.closed(group, returns) for group in groups.closed]
+    found += workers(groups.workers)
+    for group in groups.loads[:1]:
+        found.append(load.bounded(group, _bursts_by_kind(groups.bursts)))
+        found.append(costs.wasted(group))
+    found.append(costs.published(figures))
+    found += [parts.waiting(group) for group in groups.service_time]
+    found.append(costs.polled(figures))
+    kept = tuple(f for f in found if f is not None)
+    lead = " ".join(f.lead for f in kept if f.lead)
+    return Verdict(lead or kept[0].text if kept else _bare(figures), kept)
+
+
+def _bursts_by_kind(bursts: Sequence[PartGroup]) -> list[tuple[str, dict[str, Point]]]:
+    return [(f"In the burst of {g.size}", {s.kind: s.points[0] for s in reversed(g.series)}) for g in bursts]
+
+
+def _nothing(run: Run, figures: Sequence[Figures]) -> str:
+    arrivals = sum(f.ledger.arrivals for f in figures)
+    if not figures:
+        return f"No trial of the {len(run.trials)} planned took place, so there is nothing to compare yet."
+    return (
+        f"No job finished in this run, so there is no verdict: {count(arrivals, 'job')} arrived in "
+        f"{count(len(figures), 'trial')} and none got a correct result. The table says what became of them."
+    )
+
+
+def _bare(figures: Sequence[Figures]) -> str:
+    delivered = sum(f.ledger.delivered for f in figures)
+    arrivals = sum(f.ledger.arrivals for f in figures)
+    return f"{delivered:,} of {arrivals:,} jobs were delivered in {count(len(figures), 'trial')}."

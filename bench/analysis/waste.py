@@ -1,0 +1,78 @@
+"""Wasted work: the share of executed task seconds that no user had any use of. Pure."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.analysis.ledger import fates
+from bench.analysis.tables import Floats, TrialRecords
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Executed task seconds of the window's jobs, and the parts of them that were wasted."""
+
+    executed: float = 0.0
+    """CPU seconds for CPU-bound tasks (processor sharing stretches wall time), else wall seconds."""
+    never_delivered: float = 0.0
+    """The result was computed, but the client had got its 504 or had gone."""
+    late: float = 0.0
+    """The result was delivered after D."""
+    twice_or_cut: float = 0.0
+    """Executed again, or broken off by a crash, a kill or the end of the trial."""
+    in_cpu_seconds: bool = True
+
+    def share(self, part: float) -> float:
+        """A part as a share of what was executed; NaN where nothing was."""
+        return part / self.executed if self.executed > 0 else float("nan")
+
+    @property
+    def wasted_share(self) -> float:
+        """All three parts together."""
+        return self.share(self.never_delivered + self.late + self.twice_or_cut)
+
+
+def cpu_bound(records: TrialRecords) -> bool:
+    """Whether the task's time is mostly CPU time, so that waste is counted in CPU seconds."""
+    work = records.trial.work
+    return work.cpu_time >= 0.5 * work.service_time
+
+
+def waste(records: TrialRecords) -> Waste:
+    """Weigh every execution of the window's jobs and sort it by its use.
+
+    Of a job's complete executions the first one counts by what became of the job; every further one, and
+    every one without an end, is *twice or cut off*.
+    """
+    jobs, runs = records.jobs, records.executions
+    counted = np.zeros(len(runs), dtype=bool)
+    counted[runs.job >= 0] = jobs.window[runs.job[runs.job >= 0]]
+    if not counted.any():
+        return Waste(in_cpu_seconds=cpu_bound(records))
+    weight = _weights(records)[counted]
+    job, complete = runs.job[counted], np.isfinite(runs.end[counted])
+    first = np.zeros(len(job), dtype=bool)
+    by_end = np.argsort(np.where(complete, runs.end[counted], np.inf), kind="stable")
+    first[by_end[np.unique(job[by_end], return_index=True)[1]]] = True
+    useful = complete & first
+    fate = fates(records)
+    late = useful & fate["late"][job]
+    never = useful & ~fate["late"][job] & ~fate["in_time"][job]
+    return Waste(
+        executed=float(weight.sum()),
+        never_delivered=float(weight[never].sum()),
+        late=float(weight[late].sum()),
+        twice_or_cut=float(weight[~useful].sum()),
+        in_cpu_seconds=cpu_bound(records),
+    )
+
+
+def _weights(records: TrialRecords) -> Floats:
+    """Task seconds of each execution."""
+    runs, work = records.executions, records.trial.work
+    wall = np.where(np.isfinite(runs.end), runs.end, runs.cut) - runs.start
+    wall = np.clip(np.where(np.isfinite(wall), wall, 0.0), 0.0, None)
+    if not cpu_bound(records):
+        return wall
+    # Nobody read the CPU clock of what was killed: at most its wall time, at most one job's CPU time.
+    return np.where(np.isfinite(runs.cpu), runs.cpu, np.minimum(wall, work.cpu_time))
