@@ -16,7 +16,7 @@ BUDGET = 3.0
 
 @dataclass(frozen=True)
 class Measured:
-    """One task on one input, and what it takes alone. `part` is the first part of the experiment to use it."""
+    """One task on one input, and what it takes alone. `part` is the first of the experiment to use it."""
 
     part: str
     task: str
@@ -37,11 +37,12 @@ class Measured:
 
 def measure(part: str, task: str, value: Any, request: Request, box: Box) -> Measured:
     """Measure S now. Raises StackError or LoadError when the task can't be run."""
-    budget = BUDGET if load_task(task).nominal(value) is None else BUDGET / 3
     if request.url:
-        found = measure_url(request.url, task, value, budget)
-    else:
-        found = calibrate(task, value, box, budget=budget, folder=request.folder.path / "calibration")
+        found = measure_url(request.url, task, value, BUDGET)
+        seen = Work(task, value, service_time=found.wall, cpu_time=0.0, holds_gil=False)
+        return Measured(part, task, value, found, seen)
+    budget = BUDGET if load_task(task).nominal(value) is None else BUDGET / 3
+    found = calibrate(task, value, box, budget=budget, folder=request.folder.path / "calibration")
     return Measured(part, task, value, found, as_work(task, value, found))
 
 

@@ -44,7 +44,7 @@ def run_command(
     reports: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("reports"),
 ) -> None:
     """Run an experiment and build its page."""
-    from bench import run, spec
+    from bench import request, run, spec
 
     if (experiment is None) == (resume is None):
         raise spec.SpecError("give an experiment (quick, standard, full, blog, ci or a file) or --resume RUN")
@@ -52,19 +52,20 @@ def run_command(
     if resume is not None:
         if task or input_file or deadline or url or seed is not None:
             raise spec.SpecError("--resume goes on with a run as it was: no other option goes with it")
-        raise typer.Exit(run.run(run.resumed(resume), Console()))
+        raise typer.Exit(run.run(request.resumed(resume), Console()))
     assert experiment is not None
     chosen = spec.load(experiment)
     if seed is not None:
         chosen = chosen.model_copy(update={"seed": seed})
-    if task is not None:
-        chosen = run.for_own_task(chosen, task, _read_input(input_file), deadline)
-    elif input_file is not None or deadline is not None:
-        raise spec.SpecError("--input and --deadline go with --task")
+    if task is not None or input_file is not None:
+        own = task or (request.ANY if url else chosen.task)
+        chosen = request.for_own_task(chosen, own, _read_input(input_file))
+    if deadline is not None:
+        chosen = request.with_deadline(chosen, deadline)
     if url is not None:
-        chosen = run.for_url(chosen, url)
-    folder = run.new_folder(reports, chosen.name)
-    raise typer.Exit(run.run(run.Request(chosen, folder, line, url), Console()))
+        chosen = request.for_url(chosen, url)
+    folder = request.new_folder(reports, chosen.name)
+    raise typer.Exit(run.run(request.Request(chosen, folder, line, url), Console()))
 
 
 @app.command("up")
@@ -120,11 +121,12 @@ def main() -> None:
     from bench.stack import StackError
     from workloads import WorkloadError
 
+    complaints = Console(stderr=True)
     try:
         app()
     except (SpecError, RunFolderError, WorkloadError) as error:
-        print(f"bench: {error}", file=sys.stderr)
+        complaints.print(f"bench: {error}", highlight=False, markup=False, soft_wrap=True)
         sys.exit(USAGE)
     except (StackError, LoadError, OSError) as error:
-        print(f"bench: {error}", file=sys.stderr)
+        complaints.print(f"bench: {error}", highlight=False, markup=False, soft_wrap=True)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""What is asked for: an experiment, perhaps with the user's own function or URL in it, checked before the start."""
+"""What is asked for: an experiment, perhaps with a function or URL of the user's own in it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,11 +13,13 @@ from bench.plan import Box, System
 from bench.records import RunFolder, RunFolderError
 from bench.spec import Experiment, PartSpec, SpecError
 from bench.stack.systems import SYSTEMS
-from bench.units import format_size
+from bench.units import format_size, parse_duration
 from workloads import InvalidInput, UnknownTask, load_task
 
 EXTERNAL = "external"
 """Name of the system behind `--url`."""
+ANY = "service:any"
+"""Task of a service that runs already and whose function is not known here: any JSON result is right."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,27 @@ def new_folder(reports: Path, name: str) -> RunFolder:
     return RunFolder(reports / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
 
 
-def for_own_task(experiment: Experiment, task: str, value: Any, deadline: str | None) -> Experiment:
-    """Put the user's own function in the place of the experiment's task.
+def for_own_task(experiment: Experiment, task: str, value: Any) -> Experiment:
+    """Put the user's own function and input in the place of the experiment's.
 
     Parts that belong to a certain task (the memory failure, the GIL comparison) are left out: they say
-    nothing of this function. Raises SpecError when no part is left or the deadline can't be read.
+    nothing of this function. Raises SpecError when no part is left.
     """
-    parts = tuple(p for p in experiment.parts if p.task is None and p.input is None)
+    parts = [p for p in experiment.parts if p.task is None and p.input is None]
     if not parts:
         raise SpecError(f"{experiment.name}: every part has a task of its own; --task has nothing to replace")
-    data = experiment.model_dump(exclude={"parts"}) | {"task": task, "input": value}
-    data["parts"] = [p.model_dump(exclude_defaults=True) for p in parts]
-    if deadline is not None:
-        data["deadline"] = deadline
+    return experiment.model_copy(update={"task": task, "input": value, "parts": parts})
+
+
+def with_deadline(experiment: Experiment, text: str) -> Experiment:
+    """Set D, and with it the gateway's limit. Raises SpecError when `text` is no duration above 0."""
     try:
-        return Experiment.model_validate(data)
+        deadline = parse_duration(text)
     except ValueError as error:
-        raise SpecError(f"--deadline {deadline}: {error}") from None
+        raise SpecError(f"--deadline: {error}") from None
+    if deadline.amount <= 0:
+        raise SpecError(f"--deadline {text}: must be above 0")
+    return experiment.model_copy(update={"deadline": deadline, "gateway_timeout": None})
 
 
 def resumed(path: Path) -> Request:
@@ -103,6 +109,11 @@ def check_tasks(experiment: Experiment) -> None:
     wrong = []
     for part in experiment.parts:
         name, value = part_work(experiment, part)
+        if name == ANY:
+            continue
+        if ":" in name and value is None:
+            wrong.append(f"{name} is a function of your own: say what it is given with --input FILE (JSON)")
+            continue
         try:
             load_task(name).check(value)
         except UnknownTask as error:

@@ -251,7 +251,7 @@ def test_a_service_that_already_runs_is_driven_and_the_page_says_so(tmp_path):
         (["run", "quick", "--task", "no_such_module:f"], 2, "no_such_module"),
         (["run", "quick", "--task", "spin", "--input", "missing.json"], 2, "missing.json"),
         (["run", "quick", "--task", "spin", "--deadline", "soon"], 2, "not a duration"),
-        (["run", "quick", "--deadline", "3s"], 2, "go with --task"),
+        (["run", "quick", "--task", "json:dumps"], 2, "--input FILE"),
         (["run", "quick", "--url", "http://127.0.0.1:9"], 1, "127.0.0.1:9"),
         (["run", "--resume", "nowhere"], 2, "not a run folder"),
         (["report", "nowhere"], 2, "not a run folder"),

@@ -16,7 +16,8 @@ def measured(wall, cpu, holds_gil=None):
 
 def test_ones_own_function_takes_the_place_of_the_task_and_special_parts_are_left_out():
     """The memory failure says nothing of somebody's function; every other part of `quick` does."""
-    mine = request.for_own_task(spec.load("quick"), "sleep", {"seconds": 2}, "10s")
+    mine = request.for_own_task(spec.load("quick"), "sleep", {"seconds": 2})
+    mine = request.with_deadline(mine, "10s")
     assert [p.name for p in mine.parts] == ["load", "workers", "burst"]
     assert {request.part_work(mine, p)[0] for p in mine.parts} == {"sleep"}
     assert mine.deadline.seconds(99) == 10
@@ -27,13 +28,14 @@ def test_an_experiment_that_is_all_special_parts_has_no_place_for_ones_own():
     quick = spec.load("quick")
     special = quick.model_copy(update={"parts": [p for p in quick.parts if p.task]})
     with pytest.raises(spec.SpecError, match="nothing to replace"):
-        request.for_own_task(special, "sleep", 1, None)
+        request.for_own_task(special, "sleep", 1)
 
 
 def test_a_bad_deadline_is_named():
     """One line with an example."""
-    with pytest.raises(spec.SpecError, match="not a duration"):
-        request.for_own_task(spec.load("quick"), "sleep", 1, "soon")
+    for text, words in (("soon", "not a duration"), ("0s", "above 0")):
+        with pytest.raises(spec.SpecError, match=words):
+            request.with_deadline(spec.load("quick"), text)
 
 
 def test_a_url_replaces_every_system_and_drops_what_needs_a_box():
@@ -48,6 +50,7 @@ def test_a_url_replaces_every_system_and_drops_what_needs_a_box():
     [
         ({"task": "no_such_module:f"}, "no_such_module"),
         ({"task": "spinn"}, "spinn"),
+        ({"task": "json:dumps", "input": None}, "--input FILE"),
         ({"input": {"seconds": -1}}, "seconds"),
     ],
 )
