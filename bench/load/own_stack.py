@@ -1,0 +1,82 @@
+"""A system under test that belongs to one Locust process: `bench up`, started and ended with it."""
+
+import ctypes
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from bench.load.errors import LoadError
+
+GRACE = 30.0
+"""Seconds that `bench up` gets to end everything it started."""
+PR_SET_PDEATHSIG = 1
+
+
+class OwnStack:
+    """`bench up …` as a child process."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        """Take what follows `bench up` on the command line."""
+        self._arguments = [sys.executable, "-m", "bench", "up", *arguments, "--json"]
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> str:
+        """Bring it up and return its base URL. What it has to say on stderr is for the user to read.
+
+        Raises LoadError when it does not come up; whatever else is raised meanwhile (Ctrl-C) ends it.
+        """
+        process = subprocess.Popen(
+            self._arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            # Ctrl-C on the terminal is Locust's to handle; it then ends this in good order.
+            start_new_session=True,
+            preexec_fn=_end_with_parent(),  # noqa: PLW1509 - one system call, which takes no lock
+        )
+        self._process = process
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            return str(json.loads(line)["base_url"])
+        except (ValueError, KeyError, TypeError):
+            code = process.poll() if line else process.wait()
+            self.stop()
+            raise LoadError(
+                f"the system did not come up (`{shlex.join(['bench', *self._arguments[3:]])}` "
+                + (f"said {line.strip()[:80]!r})" if line else f"ended with exit code {code})")
+            ) from None
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End it and wait until everything it started is gone. May be called more than once."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """For Linux: what the child does so that it is told to end even when Locust is killed outright."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+
+    def ask() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return ask
