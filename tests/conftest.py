@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.stack import rabbitmq, redis
+from bench.stack import nginx, rabbitmq, redis
+from bench.stack.box import detect_caps
 from bench.stack.services import Services
 from bench.stack.sweep import MARK
 from bench.stack.workspace import PREFIX, Workspace, temporary_root
@@ -46,17 +47,12 @@ def chromium_path() -> str | None:
 
 
 def missing_services() -> str | None:
-    gone = [name for name, found in (("RabbitMQ", rabbitmq.find()), ("Redis", redis.find())) if found is None]
-    if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin") is None:
-        gone.append("nginx")
+    programs = {"RabbitMQ": rabbitmq.find(), "Redis": redis.find(), "nginx": nginx.find()}
+    gone = [name for name, found in programs.items() if found is None]
     return f"not installed: {', '.join(gone)}" if gone else None
 
 
 def missing_caps() -> str | None:
-    try:
-        from bench.stack.box import detect_caps
-    except ImportError:  # TODO: until the box is built
-        return "boxes are not built yet"
     caps = detect_caps()
     return None if caps.cpu and caps.memory else f"no cap on both CPU and memory: {caps.why}"
 

@@ -23,6 +23,9 @@ MIB = 2**20
 BOOT_LIMIT = 90.0
 """Seconds. Booting is bound by the processor: 5 to 10 s on an idle core, far more in a small or busy box."""
 
+TRY = ("", "-second-try", "-third-try")
+"""What names of logs and folders end in, by attempt."""
+
 # The real script: the one in /usr/sbin on Debian changes to the user `rabbitmq` and to that user's folder.
 SCRIPTS = (
     "/usr/lib/rabbitmq/bin/rabbitmq-server",
@@ -145,7 +148,7 @@ def start(
     box: Enterable | None = None,
     memory: int | None = None,
     consumer_timeout: float = 1800.0,
-    name: str = "broker",
+    name: str = "broker-1",
     extra_config: str = "",
 ) -> Broker:
     """Boot a node and wait until it answers AMQP; another try with other ports when one was snatched away.
@@ -154,7 +157,7 @@ def start(
     RabbitMQ's limit for an unacknowledged delivery. Raises StackError.
     """
     installation = required()
-    for attempt in range(3):
+    for attempt in range(len(TRY)):
         try:
             return _boot(
                 installation,
@@ -163,11 +166,11 @@ def start(
                 box=box,
                 memory=memory,
                 consumer_timeout=consumer_timeout,
-                name=f"{name}-{attempt + 1}",
+                name=f"{name}{TRY[attempt]}",
                 extra_config=extra_config,
             )
         except PortTaken:
-            if attempt == 2:
+            if attempt == len(TRY) - 1:
                 raise
     raise AssertionError("unreachable")
 
@@ -227,9 +230,7 @@ def _boot(
     try:
         wait_ready(broker)
     except BaseException:
-        for process in broker.processes:
-            process.kill()
-            workspace.disown(process)
+        workspace.end(broker.processes)
         raise
     return broker
 

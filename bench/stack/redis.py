@@ -20,6 +20,8 @@ MINIMUM = (7, 0)
 BOOT_LIMIT = 30.0
 """Seconds."""
 
+TRY = ("", "-second-try", "-third-try")
+"""What names of logs and folders end in, by attempt."""
 CLAIM = "queuebench:claim"
 """Key that marks a database of somebody's own Redis as emptied and used by us."""
 
@@ -89,17 +91,17 @@ class Store:
     process: Process
 
 
-def start(workspace: Workspace, logs: Path, *, box: Enterable | None = None, name: str = "store") -> Store:
+def start(workspace: Workspace, logs: Path, *, box: Enterable | None = None, name: str = "store-1") -> Store:
     """Start a server and wait until it answers PING; another try with another port on a clash.
 
     Raises StackError.
     """
     installation = required()
-    for attempt in range(3):
+    for attempt in range(len(TRY)):
         try:
-            return _boot(installation, workspace, logs, box, f"{name}-{attempt + 1}")
+            return _boot(installation, workspace, logs, box, f"{name}{TRY[attempt]}")
         except PortTaken:
-            if attempt == 2:
+            if attempt == len(TRY) - 1:
                 raise
     raise AssertionError("unreachable")
 
@@ -129,8 +131,7 @@ def _boot(
     try:
         wait_ready(store)
     except BaseException:
-        process.kill()
-        workspace.disown(process)
+        workspace.end([process])
         raise
     return store
 

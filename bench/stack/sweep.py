@@ -17,12 +17,12 @@ MARK = "QUEUEBENCH_OWNER"
 """Environment variable of every process that a workspace starts; children of children inherit it."""
 
 
-def marked(mark: str) -> list[int]:
-    """Return the pids of living processes that carry this workspace's mark."""
+def marked(mark: str, variable: str = MARK) -> list[int]:
+    """Return the pids of living processes that carry this mark in their environment."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+            if process.environ().get(variable) == mark and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process.pid)
     return found
 

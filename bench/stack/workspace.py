@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from bench.stack.errors import StackError
-from bench.stack.process import Command, Process
+from bench.stack.process import Command, Process, stop_all
 from bench.stack.sweep import MARK, sweep
 
 PREFIX = "queuebench-"
@@ -88,18 +89,27 @@ class Workspace:
             self._processes.append(process)
         return process
 
-    def own_cgroup(self, folder: Path) -> None:
-        """Take charge of a cgroup folder: it goes when the workspace goes."""
+    def own_cgroups(self, folders: list[Path]) -> None:
+        """Take charge of cgroup folders: they go when the workspace goes."""
         with self._lock:
-            self._cgroups.append(folder)
-        self._tell(f"cgroup {folder}")
+            self._cgroups += folders
+        for folder in folders:
+            self._tell(f"cgroup {folder}")
 
-    def disown(self, process: Process) -> None:
-        """Forget a process that has been stopped."""
-        with self._lock, contextlib.suppress(ValueError):
-            self._processes.remove(process)
-        if process.group:
-            self._tell(f"gone {process.group}")
+    def disown_cgroups(self, folders: list[Path]) -> None:
+        """Forget cgroup folders that have been removed."""
+        with self._lock:
+            self._cgroups = [folder for folder in self._cgroups if folder not in folders]
+
+    def end(self, processes: Iterable[Process], grace: float = 0.0) -> None:
+        """End processes and forget them: SIGTERM, `grace` seconds for all of them together, then SIGKILL."""
+        processes = list(processes)
+        stop_all(processes, grace)
+        for process in processes:
+            with self._lock, contextlib.suppress(ValueError):
+                self._processes.remove(process)
+            if process.group:
+                self._tell(f"gone {process.group}")
 
     def pids(self) -> list[int]:
         """Return the pids of the living processes spawned here, the guard's included."""

@@ -1,0 +1,131 @@
+"""The gateway: a private nginx before one system, whose timeout makes the 504s. Stands outside the box."""
+
+import getpass
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.stack.errors import StackError
+from bench.stack.ports import LOOPBACK
+from bench.stack.process import Command
+
+MINIMUM = (1, 18)
+
+# One try only: a gateway that asks a second server hides the failure that is to be measured.
+# Buffers hold a whole result of 700 kB, so that nothing waits for a slow client or a disk.
+CONFIG = """\
+{user}daemon off;
+worker_processes 1;
+worker_rlimit_nofile 8192;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{
+    worker_connections 4096;
+}}
+http {{
+    access_log off;
+    default_type application/octet-stream;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    client_max_body_size 64m;
+    client_body_buffer_size 1m;
+    keepalive_requests 1000000;
+    keepalive_timeout 75s;
+    reset_timedout_connection on;
+    upstream system {{
+        server {address}:{upstream} max_fails=0;
+        keepalive 32;
+        keepalive_timeout 60s;
+    }}
+{zone}    server {{
+        listen {address}:{port} backlog=4096;
+        location / {{
+{limit}            proxy_pass http://system;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_next_upstream off;
+            proxy_connect_timeout {timeout}ms;
+            proxy_send_timeout {timeout}ms;
+            proxy_read_timeout {timeout}ms;
+            proxy_buffer_size 64k;
+            proxy_buffers 16 64k;
+            proxy_busy_buffers_size 128k;
+        }}
+    }}
+}}
+"""
+ZONE = "    limit_conn_zone $server_port zone=system:1m;\n    limit_conn_status 503;\n"
+LIMIT = "            limit_conn system {connections};\n"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """nginx's program file on this machine."""
+
+    server: Path
+    version: tuple[int, ...]
+
+
+def find() -> Installation | None:
+    """Look for nginx along PATH and where packages put it: /usr/sbin is not on an ordinary user's PATH."""
+    folders = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin:/home/linuxbrew/.linuxbrew/bin"
+    found = shutil.which("nginx") or shutil.which("nginx", path=folders)
+    if found is None:
+        return None
+    try:
+        told = subprocess.run([found, "-v"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    numbers = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", told.stderr + told.stdout)
+    return Installation(Path(found), tuple(int(n) for n in numbers.groups()) if numbers else ())
+
+
+def required() -> Installation:
+    """Return the installation. Raises StackError where there is none."""
+    found = find()
+    if found is None:
+        raise StackError("nginx is not installed.", hint="`bench doctor` says how to get it.")
+    return found
+
+
+def configuration(folder: Path, *, port: int, upstream: int, timeout: float, connections: int = 0) -> str:
+    """Return the configuration; `timeout` in seconds, `connections` in progress at most (0: any number)."""
+    return CONFIG.format(
+        # As root nginx would hand its worker to an account that can't read a private folder.
+        user=f"user {getpass.getuser()};\n" if os.geteuid() == 0 else "",
+        folder=folder,
+        address=LOOPBACK,
+        port=port,
+        upstream=upstream,
+        timeout=max(1, round(timeout * 1000)),
+        zone=ZONE if connections else "",
+        limit=LIMIT.format(connections=connections) if connections else "",
+    )
+
+
+def command(
+    folder: Path, log: Path, *, port: int, upstream: int, timeout: float, connections: int
+) -> Command:
+    """Write the configuration into `folder`, which is made, and return how to start. Raises StackError."""
+    installation = required()
+    file = folder / "nginx.conf"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(
+            configuration(folder, port=port, upstream=upstream, timeout=timeout, connections=connections)
+        )
+    except OSError as error:
+        raise StackError(f"nginx's {file} can't be written: {error.strerror}.") from None
+    return Command(
+        role="gateway",
+        argv=(str(installation.server), "-p", str(folder), "-c", str(file)),
+        log=log,
+        cwd=folder,
+    )
