@@ -81,6 +81,10 @@ def up_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line instead of text.")] = False,
 ) -> None:
     """Bring one system up and hold it until Ctrl-C."""
+    from bench import up
+
+    wish = up.Wish(system, workers, task, job_input, deadline, cpus, memory, port)
+    raise typer.Exit(up.run(wish, as_json=as_json))
 
 
 @app.command("report")

@@ -1,7 +1,6 @@
 """Fixtures for every test, skips that say why, and the check that nothing is left behind."""
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.stack import nginx, rabbitmq, redis
+from bench.stack import browser, nginx, rabbitmq, redis
 from bench.stack.box import detect_caps
 from bench.stack.services import Services
 from bench.stack.sweep import MARK
@@ -24,26 +23,8 @@ RUN_MARK = "QUEUEBENCH_TEST_RUN"
 PATIENCE = 5.0
 """Seconds in which what a test ended must be gone."""
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-MAC_CHROMIUM = "/Applications/Chromium.app/Contents/MacOS/Chromium"
-
 
 # --- what this machine lacks ---
-
-
-def chromium_path() -> str | None:
-    """Path of an installed Chromium that takes arguments as usual, None where there is none.
-
-    Ubuntu's is a snap: a stub that needs a daemon and cannot read files outside the home folder.
-    """
-    for name in CHROMIUM:
-        found = shutil.which(name)
-        if found and "/snap/" not in str(Path(found).resolve()) and Path(found).stat().st_size > 0:
-            with suppress(OSError, UnicodeDecodeError):
-                if "snap" in Path(found).read_text()[:2000]:
-                    continue
-            return found
-    return MAC_CHROMIUM if Path(MAC_CHROMIUM).exists() else None
 
 
 def missing_services() -> str | None:
@@ -58,7 +39,7 @@ def missing_caps() -> str | None:
 
 
 def missing_browser() -> str | None:
-    return None if chromium_path() else "no Chromium that can be driven (a snap is not)"
+    return None if browser.find() else "no Chromium that can be driven (a snap can't)"
 
 
 NEEDS = {  # marker → what QUEUEBENCH_REQUIRE calls it, and what is missing
@@ -88,6 +69,12 @@ def _needs(request: pytest.FixtureRequest, _missing: dict[str, str | None]) -> N
             pytest.fail(f"{REQUIRE} asks for {need}, but {reason}")
         if reason is not None:
             pytest.skip(f"needs {need}: {reason}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium to drive; for tests with the marker `browser`."""
+    return str(browser.find())
 
 
 # --- services ---

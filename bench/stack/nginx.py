@@ -87,6 +87,12 @@ def find() -> Installation | None:
     return Installation(Path(found), tuple(int(n) for n in numbers.groups()) if numbers else ())
 
 
+def version() -> tuple[int, ...] | None:
+    """Return the installed version, () where it can't be told, None where nothing is installed."""
+    found = find()
+    return found.version if found else None
+
+
 def required() -> Installation:
     """Return the installation. Raises StackError where there is none."""
     found = find()

@@ -118,6 +118,12 @@ def _version(server: Path) -> tuple[int, ...]:
     return ()
 
 
+def version() -> tuple[int, ...] | None:
+    """Return the installed version, () where it can't be told, None where nothing is installed."""
+    found = find()
+    return found.version if found else None
+
+
 def required() -> Installation:
     """Return the installation. Raises StackError where there is none or one too old."""
     found = find()

@@ -69,6 +69,12 @@ def find() -> Installation | None:
     return Installation(Path(found), tuple(int(n) for n in numbers.groups()) if numbers else ())
 
 
+def version() -> tuple[int, ...] | None:
+    """Return the installed version, () where it can't be told, None where nothing is installed."""
+    found = find()
+    return found.version if found else None
+
+
 def required() -> Installation:
     """Return the installation. Raises StackError where there is none or one too old."""
     found = find()
@@ -162,10 +168,10 @@ def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=2)
 
 
-def claim_external(url: str, source: str) -> None:
+def check_external(url: str, source: str) -> None:
     """Make sure that somebody's own Redis has a database free for us. Raises StackError.
 
-    Trials empty the database between them, so it must hold nothing when we come; a key of ours marks it.
+    Trials empty the database between them, so it must hold nothing when we come.
     """
     try:
         with connect(url) as client:
@@ -174,9 +180,15 @@ def claim_external(url: str, source: str) -> None:
                     f"The Redis database of {source} is not empty.",
                     hint="Queuebench empties it between trials: name a free one, e.g. redis://host:6379/5.",
                 )
-            client.set(CLAIM, 1)
     except (redis.RedisError, ValueError) as error:
-        raise StackError(f"The Redis of {source} does not answer: {error}.") from None
+        raise StackError(f"The Redis of {source} can't be used: {error}.") from None
+
+
+def claim_external(url: str, source: str) -> None:
+    """Check somebody's own Redis and mark the database as ours. Raises StackError."""
+    check_external(url, source)
+    with connect(url) as client:
+        client.set(CLAIM, 1)
 
 
 def clear(url: str, *, private: bool) -> None:
