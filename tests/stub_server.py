@@ -16,7 +16,7 @@ class Reply:
     """What becomes of one job."""
 
     delay: float = 0.0
-    """Seconds of work: before the answer of a blocking face, after the accepted submission of a queued one."""
+    """Seconds of work: before the answer of a blocking face, after the submission of a queued one."""
     status: int = 0
     """Answer to the submission instead of the usual one."""
     drop: bool = False
@@ -98,7 +98,7 @@ class _Server(ThreadingHTTPServer):
         """A client that hangs up is part of the test."""
 
 
-def _handler(stub: StubServer, keep_alive: bool) -> type[BaseHTTPRequestHandler]:  # noqa: PLR0915 - a script
+def _handler(stub: StubServer, keep_alive: bool) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1" if keep_alive else "HTTP/1.0"
         disable_nagle_algorithm = True

@@ -74,8 +74,8 @@ def retry_after(value: str) -> float:
 def server_timing(value: str) -> dict[str, float]:
     """Durations of a Server-Timing header, `wait;dur=12.5, run;dur=250`, in seconds by name."""
     found = {}
-    for entry in value.split(","):
-        match = re.match(r'\s*([^\s;,=]+).*?;\s*dur\s*=\s*"?([0-9.]+)', entry)
+    for entry in re.findall(r'(?:[^,"]|"[^"]*")+', value):  # commas within quotes divide nothing
+        match = re.match(r'\s*([^\s;=]+).*?;\s*dur\s*=\s*"?([0-9.]+)', entry)
         if match:
             try:
                 found[match[1].lower()] = float(match[2]) / 1000
