@@ -1,0 +1,37 @@
+# `make bench` and `make test` do everything on a fresh machine. PYTHON=/path chooses the interpreter.
+.DEFAULT_GOAL := help
+.PHONY: help setup bench test test-unit lint benchmark-harness clean
+
+BIN := .venv/bin
+export PYTHON
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-18s %s\n' "$$name" "$$text"; done
+
+setup: ## install what is missing, and say so first
+	@scripts/setup
+
+bench: setup ## the quick experiment, and where its page is (EXPERIMENT=standard for another)
+	@$(BIN)/bench run $(or $(EXPERIMENT),quick)
+
+test: ## all tests, with real services (ARGS="-k box" to choose)
+	@scripts/setup --tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-unit: ## the tests that start nothing
+	@scripts/setup --tests --no-system
+	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+lint: ## style, types, and which package may import which
+	@scripts/setup --tests --no-system
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+benchmark-harness: setup ## what the harness itself costs
+	@$(BIN)/python scripts/benchmark_harness.py
+
+clean: ## remove what was made here, but for the reports
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
