@@ -78,9 +78,23 @@ def up_command(
     cpus: Annotated[float | None, typer.Option(help="vCPU of the box.")] = None,
     memory: Annotated[str, typer.Option(help="Memory of the box.")] = "2GiB",
     port: Annotated[int | None, typer.Option(help="Port of the gateway; left out: any free one.")] = None,
+    logs: Annotated[Path | None, typer.Option(help="Folder for logs and journal.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line instead of text.")] = False,
 ) -> None:
-    """Bring one system up and hold it until Ctrl-C."""
+    """Bring one system up, say where it is and how to load it, and hold it until Ctrl-C."""
+    from bench import up
+
+    wish = up.Wish(
+        system=system,
+        workers=workers,
+        task=task,
+        job_input=job_input,
+        deadline=deadline,
+        cpus=cpus,
+        memory=memory,
+        port=port,
+    )
+    raise typer.Exit(up.run(wish, as_json=as_json, folder=logs))
     from bench import up
 
     wish = up.Wish(system, workers, task, job_input, deadline, cpus, memory, port)
