@@ -161,7 +161,11 @@ def _caps(caps: Caps) -> Finding:
         else f"{caps.why}. Charts will say 'not capped'; trials that need a cap are left out"
     )
     if len(has) < 2 and sys.platform.startswith("linux"):
-        advice += ". Run as root, or in a login session of systemd"
+        advice += (
+            ". A container needs its control groups writable (--privileged)"
+            if os.geteuid() == 0
+            else ". Run as root, or in a login session of systemd"
+        )
     return Finding(
         "caps",
         f"{' and '.join(has) or 'none'} ({caps.kind})" if has else "none",

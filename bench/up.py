@@ -100,8 +100,8 @@ def resolve(wish: Wish, folder: Path) -> Trial:
         wrong.append("--workers must be from 1 to 1024")
     if wish.port is not None and not 1 <= wish.port <= 65535:
         wrong.append("--port must be from 1 to 65535")
-    box, problem = _box(wish)
-    wrong += [problem] if problem else []
+    box, wrong_box = _box(wish)
+    wrong += wrong_box
     try:
         value = _input(wish)
         deadline = parse_duration(wish.deadline)
@@ -138,17 +138,18 @@ def resolve(wish: Wish, folder: Path) -> Trial:
     )
 
 
-def _box(wish: Wish) -> tuple[Box, str]:
+def _box(wish: Wish) -> tuple[Box, list[str]]:
     """Return the box, and what is wrong with the wish for it."""
     cores = usable_cores()
     cpus = wish.cpus if wish.cpus is not None else default_cpus(cores)
+    wrong, memory = [], 0
+    if not 0 < cpus <= cores:
+        wrong.append(f"--cpus must be above 0 and at most {cores}, which this machine has")
     try:
         memory = parse_size(wish.memory)
     except ValueError as error:
-        return Box(cpus, 0), f"--memory: {error}"
-    if not 0 < cpus <= cores:
-        return Box(cpus, memory), f"--cpus must be above 0 and at most {cores}, which this machine has"
-    return Box(cpus, memory), ""
+        wrong.append(f"--memory: {error}")
+    return Box(cpus, memory), wrong
 
 
 def _input(wish: Wish) -> Any:
