@@ -53,6 +53,8 @@ def set_up(environment: Environment, **_: Any) -> None:
     options = environment.parsed_options
     assert options is not None
     try:
+        if options.worker and options.processes:
+            sys.exit(BAD_USAGE)  # a child of --processes; its parent says why
         if options.worker or options.master:
             raise LoadError("one schedule can't be divided: leave out --processes, --master and --worker")
         if options.trial:
@@ -114,7 +116,8 @@ def bring_up(chosen: Chosen) -> str:
         [
             *(chosen.system, "--workers", str(chosen.workers), "--task", work.task),
             *("--input", json.dumps(work.value), "--deadline", f"{work.deadline:.3f}s"),
-        ]
+        ],
+        logs=chosen.records / "stack" if chosen.records else None,
     )
     print(f"queuebench: bringing up {chosen.system} …", file=sys.stderr)  # noqa: T201 - takes seconds
     with sigterm_raises():

@@ -1,11 +1,13 @@
 """The options of `locust -f bench/scenarios.py`, and what they add up to."""
 
+import argparse
 import json
+import sys
 from argparse import Namespace
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 from bench.load.assignment import MAX_IN_FLIGHT, Assignment, patience
 from bench.load.clients import Face
@@ -80,7 +82,23 @@ def add_options(parser: Any) -> None:
     add("--poll-interval", "Time between polls, where the server asks for no more", default="250ms")
     add("--max-in-flight", "Jobs in flight beyond which arrivals are dropped", default=str(MAX_IN_FLIGHT))
     add("--records", "Folder for the records of each job and request", form=False)
+    add("--options", "Show this list", form=False, action=ShowOptions, nargs=0)
     add("--trial", "Carry out a trial of a run, as the harness does", form=False)
+
+
+class ShowOptions(argparse.Action):
+    """Locust's own `--help` is printed before it has read this file, so it can't tell of our options."""
+
+    def __call__(self, *_: Any) -> NoReturn:
+        """Print them and leave."""
+        parser = argparse.ArgumentParser(
+            prog="locust -f bench/scenarios.py",
+            add_help=False,
+            usage="%(prog)s [options of Locust, see locust --help] [options below]",
+        )
+        add_options(parser)
+        parser.print_help()
+        sys.exit(0)
 
 
 def read_options(options: Namespace) -> Chosen:

@@ -6,8 +6,10 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from bench.load.errors import LoadError
 
@@ -19,9 +21,11 @@ PR_SET_PDEATHSIG = 1
 class OwnStack:
     """`bench up …` as a child process."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        """Take what follows `bench up` on the command line."""
-        self._arguments = [sys.executable, "-m", "bench", "up", *arguments, "--json"]
+    def __init__(self, arguments: Sequence[str], logs: Path | None) -> None:
+        """Take what follows `bench up` on the command line, and where logs go; None: away with them."""
+        self._arguments = list(arguments)
+        self._logs = logs
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> str:
@@ -29,8 +33,12 @@ class OwnStack:
 
         Raises LoadError when it does not come up; whatever else is raised meanwhile (Ctrl-C) ends it.
         """
+        logs = self._logs
+        if logs is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="queuebench-", ignore_cleanup_errors=True)
+            logs = Path(self._temporary.name)
         process = subprocess.Popen(
-            self._arguments,
+            [sys.executable, "-m", "bench", "up", *self._arguments, "--logs", str(logs), "--json"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
@@ -47,7 +55,7 @@ class OwnStack:
             code = process.poll() if line else process.wait()
             self.stop()
             raise LoadError(
-                f"the system did not come up (`{shlex.join(['bench', *self._arguments[3:]])}` "
+                f"the system did not come up (`{shlex.join(['bench', 'up', *self._arguments])}` "
                 + (f"said {line.strip()[:80]!r})" if line else f"ended with exit code {code})")
             ) from None
         except BaseException:
@@ -57,8 +65,12 @@ class OwnStack:
     def stop(self) -> None:
         """End it and wait until everything it started is gone. May be called more than once."""
         process, self._process = self._process, None
-        if process is None:
-            return
+        if process is not None:
+            self._end(process)
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def _end(self, process: "subprocess.Popen[str]") -> None:
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 import gevent
 from gevent.event import Event
@@ -81,6 +82,21 @@ class Session:
         self._cut = ""
         self.over = Event()
         """Set when everything has ended and is written."""
+
+    @property
+    def plan(self) -> str:
+        """What this session is about to do, in one line."""
+        load = self._assignment.load
+        drain = f"then up to {self._assignment.drain_limit:g} s for what is under way"
+        length = f"for {load.warmup + load.window:g} s" if load.window < inf else "until stopped"
+        match load.arrivals:
+            case "burst":
+                return f"a burst of {load.size} jobs, {drain}"
+            case "closed":
+                jobs = f"with {load.jobs_per_user} jobs each" if load.jobs_per_user else length
+                return f"users with one job at a time {jobs}, {drain}"
+            case _:
+                return f"{len(self._schedule)} {load.arrivals} arrivals at {load.rate:g}/s {length}, {drain}"
 
     @property
     def progress(self) -> Progress:

@@ -110,6 +110,7 @@ class Tests:
         gc.collect()
         gc.freeze()
         self._session = session
+        log.info(session.plan)
         model = ClosedUsers if session.closed else OpenArrivals
         environment.user_classes = [model.in_session(session)]
         gevent.spawn(self._supervise, session)
