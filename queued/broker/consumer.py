@@ -60,7 +60,7 @@ class Consumer:
         channel.basic_qos(prefetch_count=1, callback=lambda _frame: self._consume(channel))
 
     def _consume(self, channel: Any) -> None:
-        channel.basic_consume(self._queue, self._message)
+        channel.basic_consume(self._queue, self._message, callback=lambda _frame: self._link.established())
 
     def _message(self, channel: Any, method: Any, _properties: Any, body: bytes) -> None:
         self._deliver(Delivery(body, method.delivery_tag, method.redelivered, channel))

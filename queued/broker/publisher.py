@@ -134,6 +134,7 @@ class Publisher:
     def _open(self, channel: Any) -> None:
         self._channel = channel
         self._published = 0
+        self._link.established()
         self._pump()
 
     def _confirmed(self, frame: Any) -> None:

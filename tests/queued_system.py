@@ -1,0 +1,214 @@
+"""The queue's own processes, started as a user would start them, for integration tests."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pika
+import redis
+
+PATIENCE = 60.0
+"""Seconds after which a test says that something never happened."""
+TOKEN = "a-token-for-tests"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP answer."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Running:
+    """One process of the system."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def ended(self, timeout: float = PATIENCE) -> int:
+        """Exit code, once it has ended."""
+        return self.process.wait(timeout)
+
+
+@dataclass
+class QueueSystem:
+    """Web and workers over the broker and the store of the test."""
+
+    folder: Path
+    broker_url: str
+    store_url: str
+    queue: str
+    task: str = "sleep"
+    package: str = "queued"
+    more: dict[str, str] = field(default_factory=dict)
+    started: list[Running] = field(default_factory=list)
+    port: int = field(default_factory=free_port)
+
+    @property
+    def journal_file(self) -> Path:
+        return self.folder / "journal"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {
+            **os.environ,
+            "QUEUED_BROKER_URL": self.broker_url,
+            "QUEUED_STORE_URL": self.store_url,
+            "QUEUED_QUEUE": self.queue,
+            "QUEUED_TASK": self.task,
+            "QUEUED_TOKEN": TOKEN,
+            "QUEUED_API_URL": f"http://127.0.0.1:{self.port}",
+            "QUEUEBENCH_JOURNAL": str(self.journal_file),
+            "PYTHONPATH": str(self.folder),
+            **self.more,
+            **more,
+        }
+
+    def start(self, *words: str, **more: str) -> Running:
+        """Start a process; settings beyond the system's own as keywords."""
+        log = self.folder / f"{len(self.started)}-{words[0]}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", self.package, *words],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=self.environment(**more),
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        running = Running(process, log)
+        self.started.append(running)
+        return running
+
+    def web(self, **more: str) -> Running:
+        """Start the web and wait until it answers."""
+        running = self.start("web", "--port", str(self.port), **more)
+        eventually(lambda: self._answers(running), "the web answers", lambda: running.said)
+        return running
+
+    def worker(self, **more: str) -> Running:
+        """Start a worker and wait until it has said that it is connected."""
+        running = self.start("worker", **more)
+        eventually(lambda: "is connected" in running.said, "the worker is connected", lambda: running.said)
+        return running
+
+    def consumer(self, **more: str) -> Running:
+        """Start a published consumer and wait until it consumes."""
+        running = self.start("consumer", **more)
+        eventually(lambda: "waiting" in running.said, "the consumer consumes", lambda: running.said)
+        return running
+
+    def _answers(self, running: Running) -> bool:
+        assert running.process.poll() is None, running.said
+        try:
+            return self.get("/healthz").status == 200
+        except ConnectionError:
+            return False
+
+    def stop(self) -> None:
+        """End all that was started, at once."""
+        for running in self.started:
+            if running.process.poll() is None:
+                os.killpg(running.process.pid, signal.SIGKILL)
+            running.process.wait()
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
+        """Send one request; headers with `_` for `-`. A body that is not bytes goes as JSON."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
+            connection.request(method, path, data, {k.replace("_", "-"): v for k, v in headers.items()})
+            response = connection.getresponse()
+            return Reply(response.status, response.headers, response.read())
+
+    def get(self, path: str) -> Reply:
+        return self.ask("GET", path)
+
+    def submit(self, value: Any, **headers: str) -> str:
+        """Submit a job that must be accepted; its id."""
+        reply = self.ask("POST", "/jobs", {"input": value}, **headers)
+        assert reply.status == 202, reply.body
+        job_id: str = reply.json["id"]
+        return job_id
+
+    def state(self, job_id: str) -> str:
+        """State of a job; `unavailable` while the web can't tell."""
+        reply = self.get(f"/jobs/{job_id}")
+        if reply.status == 503:
+            return "unavailable"
+        assert reply.status == 200, reply.body
+        state: str = reply.json["state"]
+        return state
+
+    def wait_for(self, job_id: str, state: str = "done") -> None:
+        eventually(lambda: self.state(job_id) == state, f"job {job_id} is {state}", self.logs)
+
+    def result(self, job_id: str) -> Any:
+        """Output of a job, once it is done."""
+        self.wait_for(job_id)
+        reply = self.get(f"/jobs/{job_id}/result")
+        assert reply.status == 200, reply.body
+        return reply.json["output"]
+
+    def journal(self, event: str) -> list[str]:
+        """Ids of the jobs that had this event (start, end), in order."""
+        if not self.journal_file.exists():
+            return []
+        lines = [json.loads(line) for line in self.journal_file.read_text().splitlines()]
+        return [line["job"] for line in lines if line["event"] == event]
+
+    def messages(self) -> int:
+        """How many messages wait in the queue (not those that are out for acknowledgement)."""
+        with closing(pika.BlockingConnection(pika.URLParameters(self.broker_url))) as connection:
+            declared = connection.channel().queue_declare(self.queue, passive=True)
+            count: int = declared.method.message_count
+            return count
+
+    def publish(self, body: bytes) -> None:
+        """Put a message into the queue, past the web."""
+        with closing(pika.BlockingConnection(pika.URLParameters(self.broker_url))) as connection:
+            connection.channel().basic_publish("", self.queue, body)
+
+    def store(self) -> redis.Redis:
+        return redis.Redis.from_url(self.store_url)
+
+    def logs(self) -> str:
+        return "\n".join(f"{running.log.name}:\n{running.said}" for running in self.started)
+
+
+def eventually(true: Callable[[], bool], what: str, why: Callable[[], str] = str) -> None:
+    """Look again until it is so; fail with the logs when it never is."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, f"never: {what}\n{why()}"
+        time.sleep(0.02)
