@@ -139,10 +139,16 @@ def part_loads(part: PartSpec, reference: float, service_time: float) -> list[Lo
 
 
 def drain_limit(load: Load, capacity: float, deadline: float) -> float:
-    """Seconds after the window at which unfinished jobs are cut off: twice the backlog's work, plus D."""
+    """Seconds after the window at which unfinished jobs are cut off.
+
+    Twice the work of the backlog that a system half as fast as it should be would have, plus D and ten
+    seconds: generous, because a drain ends by itself as soon as nothing is left, and a job cut off on a slow
+    machine would look as if the system had lost it.
+    """
+    slow = capacity / 2
     offered = load.rate * (load.warmup + load.window) if load.rate else load.size * max(1, load.jobs_per_user)
-    worked = capacity * (load.warmup + load.window) if load.rate else 0.0
-    return deadline + 2 * max(0.0, offered - worked) / capacity + 2.0
+    worked = slow * (load.warmup + load.window) if load.rate else 0.0
+    return deadline + 2 * max(0.0, offered - worked) / slow + 10.0
 
 
 def expected_seconds(trial: Trial) -> float:
