@@ -39,7 +39,8 @@ class Reply:
 
     @property
     def json(self) -> Any:
-        return json.loads(self.body)
+        """The body's JSON; a number longer than Python reads by default comes as its digits."""
+        return json.loads(self.body, parse_int=lambda digits: int(digits) if len(digits) < 4300 else digits)
 
 
 @dataclass
