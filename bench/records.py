@@ -7,7 +7,7 @@ are seconds. A leaf: it imports nothing of ours.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -168,18 +168,19 @@ class RunFolder:
         pq.write_table(content, half, compression="zstd")
         half.replace(target)
 
-    def read(self, table: Table) -> pd.DataFrame:
-        """Whole table over all trials; empty with the right columns when nothing was written.
+    def read(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Whole table over all trials, or these columns of it; empty when nothing was written.
 
         Raises RunFolderError when a part is damaged.
         """
+        schema = SCHEMAS[table] if columns is None else pa.schema([SCHEMAS[table].field(c) for c in columns])
         folder = self.path / f"{table}.parquet"
         parts = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
         if not parts:
-            empty: pd.DataFrame = SCHEMAS[table].empty_table().to_pandas()
+            empty: pd.DataFrame = schema.empty_table().to_pandas()
             return empty
         try:
-            tables = [pq.read_table(part, schema=SCHEMAS[table]) for part in parts]
+            tables = [pq.read_table(part, schema=schema, columns=schema.names) for part in parts]
             frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
         except (OSError, pa.ArrowException) as error:
             raise RunFolderError(f"{folder} is damaged: {error}. Run the experiment again.") from None

@@ -16,7 +16,7 @@ from bench.analysis.groups import (
 )
 from bench.analysis.latency import Curve, Returns, curve, response_times, returns
 from bench.analysis.notes import Note, notes
-from bench.analysis.run import Run, RunDescriptionError
+from bench.analysis.run import Run, RunDescriptionError, in_order
 from bench.analysis.tables import TableError, Tables, TrialRecords, split
 from bench.analysis.timeline import Timeline, timeline
 from bench.analysis.verdict import Groups, Verdict, verdict
@@ -53,7 +53,7 @@ class Analysis:
 
     run: Run
     rows: tuple[Figures, ...]
-    """Every trial of the plan in order of its id, those that did not take place with an empty ledger."""
+    """Every trial of the plan, by part, load and system; those that did not take place with empty ledgers."""
     groups: Groups
     curves: tuple[CurveGroup, ...]
     returns: Mapping[str, Returns]
@@ -73,7 +73,7 @@ def analyse(run: Run, tables: Tables) -> Analysis:
     """Analyse a whole run. Raises TableError where the tables contradict the format."""
     bundles = split(tables, run.trials)
     strays = int(len(tables.jobs) - sum(len(b.jobs) for b in bundles.values()))
-    rows = tuple(figures(bundles[t.id], run.result(t)) for t in sorted(run.trials, key=lambda t: t.id))
+    rows = tuple(figures(bundles[t.id], run.result(t)) for t in in_order(run))
     done = [f for f in rows if f.result.status == "done"]
     groups = Groups(
         loads=tuple(load_groups(done)),
@@ -95,7 +95,7 @@ def analyse(run: Run, tables: Tables) -> Analysis:
         run=run,
         rows=rows,
         groups=groups,
-        curves=tuple(c for g in groups.loads[:1] for c in _curves(g, bundles)),
+        curves=tuple(c for g in groups.loads[:1] for c in _curves(g.main(), bundles)),
         returns=came_back,
         timelines={trial: timeline(bundles[trial]) for trial in _worth_a_timeline(groups)},
         verdict=verdict(run, done, groups, came_back),
@@ -121,10 +121,11 @@ def _curves(group: LoadGroup, bundles: Mapping[str, TrialRecords]) -> list[Curve
 
 
 def _worth_a_timeline(groups: Groups) -> list[str]:
-    """One trial for each system: its most overloaded one, and its memory failure."""
+    """The most overloaded trial of each architecture's first system, and every memory failure."""
     chosen = []
     for group in groups.loads[:1]:
-        for series in group.series:
+        first = {s.kind: s for s in reversed(group.series) if not s.variant and s.kind != "bounded"}
+        for series in first.values():
             point = series.points[-1]
             if point.trial.load.rate > min(group.reference, point.trial.capacity):
                 chosen.append(point.trial.id)

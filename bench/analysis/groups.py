@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.analysis.figures import Figures
 from bench.analysis.intervals import Estimate, estimate
@@ -12,6 +12,8 @@ from bench.plan import Kind, Trial, Work
 BLOCKING_KINDS: tuple[Kind, ...] = ("blocking", "gunicorn", "bounded")
 QUEUE_KINDS: tuple[Kind, ...] = ("as_published", "queued")
 _ORDER: tuple[Kind, ...] = (*BLOCKING_KINDS, *QUEUE_KINDS, "external")
+CROWDED = 6
+"""Series that one chart holds and stays readable."""
 _ALIKE = 0.25
 """Two calibrations of the same nominal service time differ by less than this on a noisy machine."""
 
@@ -55,6 +57,13 @@ class Series:
     name: str
     kind: Kind
     points: tuple[Point, ...]
+    variant: str = ""
+    """What sets its work apart from the group's main one, e.g. `GIL released`."""
+
+    @property
+    def key(self) -> str:
+        """What has a colour of its own: the system with its variant, whatever the worker count."""
+        return f"{self.name}, {self.variant}" if self.variant else self.name
 
     @property
     def queue(self) -> bool:
@@ -77,6 +86,18 @@ class LoadGroup:
         """Realised arrivals as a multiple of the reference capacity; the plan's own multiple without one."""
         realised = point.value(lambda f: f.rates.offered) / self.reference
         return realised if math.isfinite(realised) else point.trial.load.relative
+
+    def main(self) -> "LoadGroup":
+        """The group without variants of a kind (other result path, restarted, …) once it would be crowded."""
+        if len(self.series) <= CROWDED:
+            return self
+        firsts = {(s.kind, s.variant): s for s in reversed(self.series)}
+        return replace(self, series=tuple(s for s in self.series if firsts[s.kind, s.variant] is s))
+
+    def queue_variants(self) -> "LoadGroup | None":
+        """The queues alone, where the main charts leave some of them out."""
+        own = tuple(s for s in self.series if s.queue)
+        return replace(self, series=own) if len(self.main().series) < len(self.series) and own else None
 
     def find(self, *kinds: Kind) -> Series | None:
         """The first series of one of these kinds, in the order of the kinds."""
@@ -282,6 +303,7 @@ def _series(
                 label=f"{label}, {words}" if words else label,
                 name=name,
                 kind=own[0].trial.system.kind,
+                variant=words,
                 points=tuple(
                     Point(tuple(sorted(points[x], key=lambda f: f.trial.repeat))) for x in sorted(points)
                 ),

@@ -21,6 +21,10 @@ class Result:
     reason: str = ""
     caps: Mapping[str, Any] = field(default_factory=dict)
     """What the box really had in force while it ran."""
+    seconds: float = 0.0
+    """Wall time from deployment to stop."""
+    measured_seconds: float = 0.0
+    """Of these, warm-up, window and drain."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,14 @@ class Run:
     finished: Any
     command: str
     notes: tuple[str, ...]
+    experiment: Mapping[str, Any]
+    """As resolved."""
+
+    @property
+    def measured_share(self) -> float:
+        """Share of the trials' wall time that was warm-up, window and drain; NaN where unknown."""
+        spent = sum(self.result(t).seconds for t in self.done)
+        return sum(self.result(t).measured_seconds for t in self.done) / spent if spent > 0 else math.nan
 
     def result(self, trial: Trial) -> Result:
         """How this trial went; pending where nothing is known."""
@@ -102,6 +114,8 @@ class Run:
                     status=str(r.get("status", "pending")),
                     reason=str(r.get("reason") or ""),
                     caps=r.get("caps") or {},
+                    seconds=_number(r.get("seconds"), 0.0),
+                    measured_seconds=_number(r.get("measured_seconds"), 0.0),
                 )
                 for name, r in (data.get("results") or {}).items()
             }
@@ -129,6 +143,7 @@ class Run:
                 finished=data.get("finished"),
                 command=str(data.get("command") or ""),
                 notes=tuple(str(n) for n in data.get("notes") or ()),
+                experiment=experiment,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunDescriptionError(
@@ -155,6 +170,25 @@ def _calibrated(entry: Mapping[str, Any]) -> Calibrated:
         cpu=float(before.get("cpu", math.nan)),
         repeats=int(before.get("repeats", 0)),
         holds_gil=bool(before.get("holds_gil", False)),
+    )
+
+
+def in_order(run: Run) -> list[Trial]:
+    """Trials as a reader looks for them: by part, load, system, worker count and repeat."""
+    systems = {name: n for n, name in enumerate(names(run.trials))}
+    written = run.experiment.get("parts") or []
+    parts = [p.get("name") for p in written if isinstance(p, Mapping)]
+    return sorted(
+        run.trials,
+        key=lambda t: (
+            parts.index(t.part) if t.part in parts else len(parts),
+            t.part,
+            t.load.rate,
+            t.load.size,
+            systems[t.system.name],
+            t.system.workers,
+            t.repeat,
+        ),
     )
 
 

@@ -7,7 +7,10 @@ import numpy as np
 from bench.analysis.resources import box_series, samples
 from bench.analysis.tables import Floats, TrialRecords
 
-POINTS = 400
+POINTS = 240
+
+AFTER = 1.5
+"""Seconds shown after the last death: what it did, and the restart."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def timeline(records: TrialRecords) -> Timeline:
         cpu=_cpu(records, zero),
         memory=_since(zero, *box_series(records, "memory")),
         last_arrival=float(jobs.arrival[-1]) - zero if len(jobs) else 0.0,
-        end=max(records.end - zero, 0.0),
+        end=max([records.end - zero, 1.0, *(t + AFTER for t in (*kills, *deaths))]),
         kills=kills,
         deaths=deaths,
     )

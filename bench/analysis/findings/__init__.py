@@ -19,3 +19,8 @@ class Finding:
     """One to four sentences."""
     lead: str = ""
     """The sentence that stands in the opening paragraph; empty: none."""
+
+    @property
+    def more(self) -> str:
+        """What the text says beyond its sentence in the opening paragraph; empty where that is all."""
+        return self.text.removeprefix(self.lead).strip() if self.lead else self.text

@@ -91,9 +91,10 @@ def alike(group: LoadGroup) -> Finding | None:
     text = [lead]
     discovery = lowest.queue.value(lambda f: f.stages.discovery)
     if lowest.cost > 0 and discovery > 0 and lowest.queue.total(lambda f: f.polling.polls):
+        every = seconds(lowest.queue.trial.poll_interval)
         text.append(
-            f"Of that, {seconds(min(discovery, lowest.cost))} is how long a finished result lies there"
-            f" until the client asks again (every {seconds(lowest.queue.trial.poll_interval)}); a push would save it."
+            f"Of that, {seconds(min(discovery, lowest.cost))} is how long a finished result lies there until "
+            f"the client asks again (every {every}); a push would save it."
         )
     for other in (s for s in group.series if s.kind == "blocking" and s is not rival):
         text += _other_words(other, top)
@@ -180,7 +181,7 @@ def bounded(group: LoadGroup, bursts: Sequence[tuple[str, dict[str, Point]]]) ->
     `bursts` names each burst and gives its points by kind.
     """
     kinds: tuple[Kind, ...] = ("gunicorn", "bounded", "queued")
-    found = {kind: series for kind in kinds if (series := group.find(kind))}
+    found: dict[str, Series] = {kind: series for kind in kinds if (series := group.find(kind))}
     text: list[str] = []
     if len(found) == len(kinds):
         by_rate = {kind: {round(p.trial.load.rate, 6): p for p in s.points} for kind, s in found.items()}

@@ -33,9 +33,16 @@ def burst(group: PartGroup, returns: Mapping[str, Returns]) -> Finding:
     blocking = next((words[s.label] for s in group.series if not s.queue), "")
     queue = next((words[s.label] for s in group.series if s.kind == "queued"), "")
     deadline = group.series[0].points[0].trial.deadline
-    lead = f"A burst of {group.size}: {'; '.join(w for w in (blocking, queue) if w)}."
-    text = f"{group.size} jobs at once, {seconds(deadline)} to be in time: {'; '.join(words.values())}."
+    lead = f"A burst of {group.size}{repeated(group)}: {'; '.join(w for w in (blocking, queue) if w)}."
+    opening = f"{group.size} jobs at once{repeated(group)}, {seconds(deadline)} to be in time"
+    text = f"{opening}: {'; '.join(words.values())}."
     return Finding("burst", f"Burst of {group.size}", text, lead if blocking or queue else "")
+
+
+def repeated(group: PartGroup) -> str:
+    """`, 5 times over`: the counts that follow are of all repeats."""
+    repeats = max(len(p.repeats) for s in group.series for p in s.points)
+    return f", {repeats} times over" if repeats > 1 else ""
 
 
 def return_words(series: Series, returns: Mapping[str, Returns]) -> str:
@@ -71,7 +78,8 @@ def memory(group: PartGroup) -> Finding:
         got = f"all {arrivals:,}" if delivered == arrivals else f"{delivered:,} of {arrivals:,}"
         fate = f"is killed for memory {times(kills)} and" if kills else "is not killed and"
         parts.append(f"{who} {fate} delivers {got}")
-    text = f"{group.size} jobs{job_memory(group.work)} at once in {size(box.memory)}: {'; '.join(parts)}."
+    opening = f"{group.size} jobs{job_memory(group.work)} at once in {size(box.memory)}{repeated(group)}"
+    text = f"{opening}: {'; '.join(parts)}."
     return Finding("memory", "Memory", text, text)
 
 
@@ -98,7 +106,9 @@ def memory_not_run(run: Run) -> Finding | None:
 def closed(group: PartGroup, returns: Mapping[str, Returns]) -> Finding:
     """What each of N users at once waited for."""
     words = {s.label: return_words(s, returns) for s in group.series}
-    opening = f"{count(group.size, 'user')} at once (closed model: who waits sends nothing new)"
+    opening = (
+        f"{count(group.size, 'user')} at once{repeated(group)} (closed model: who waits sends nothing new)"
+    )
     blocking = next((words[s.label] for s in group.series if s.kind == "blocking"), "")
     queue = next((words[s.label] for s in reversed(group.series) if s.kind == "queued"), "")
     lead = f"{opening}: {'; '.join(w for w in (blocking, queue) if w)}."

@@ -1,0 +1,54 @@
+"""Numbers in, figures out: `charts` lists what a run has data for, `picture` draws one of them."""
+
+from bench.analysis import Analysis
+from bench.analysis.groups import Series
+from bench.analysis.notes import stamp
+from bench.charts.burst import burst_chart, closed_chart
+from bench.charts.chart import Chart, Context
+from bench.charts.curve import curve_chart
+from bench.charts.load import load_charts, variant_charts
+from bench.charts.palette import Palette
+from bench.charts.style import drawing
+from bench.charts.svg import Picture, render
+from bench.charts.timeline import memory_timeline, overload_timeline
+from bench.charts.waiting import waiting_chart
+from bench.charts.workers import worker_charts
+
+__all__ = ["Chart", "Context", "Picture", "charts", "context", "picture"]
+
+
+def charts(analysis: Analysis) -> list[Chart]:
+    """Every chart for which the run has data, in the order of the page."""
+    groups = analysis.groups
+    maybe: list[Chart | None] = []
+    for group in groups.loads[:1]:
+        maybe += load_charts(group.main())
+        maybe += variant_charts(group)
+    maybe += [burst_chart(g, analysis.returns) for g in groups.bursts]
+    maybe += [closed_chart(g, analysis.returns) for g in groups.closed]
+    maybe += worker_charts(groups.workers)
+    for group in groups.loads[:1]:
+        maybe += [overload_timeline(group, analysis.timelines), curve_chart(analysis.curves, group)]
+    maybe += [memory_timeline(g, analysis.timelines) for g in groups.memory]
+    maybe += [waiting_chart(g) for g in groups.service_time]
+    return [chart for chart in maybe if chart is not None]
+
+
+def context(analysis: Analysis) -> Context:
+    """The colours of the run's systems, and its stamp."""
+    return Context(Palette.of((s.key, s.kind) for s in every_series(analysis)), stamp(analysis.run))
+
+
+def every_series(analysis: Analysis) -> list[Series]:
+    """All series of all groups."""
+    groups = analysis.groups
+    parts = [*groups.bursts, *groups.memory, *groups.closed, *groups.service_time]
+    found = [s for load in groups.loads for s in load.series]
+    found += [s for sweep in groups.workers for s in sweep.series]
+    return found + [s for part in parts for s in part.series]
+
+
+def picture(chart: Chart, shared: Context) -> Picture:
+    """Draw one chart."""
+    with drawing(chart.name):
+        return render(chart.draw(shared))

@@ -1,0 +1,40 @@
+"""From a run folder to its page: trials.csv, charts, index.html, summary.md, from the raw records alone."""
+
+from pathlib import Path
+
+from bench.records import RunFolderError
+from bench.report import page, summary, table
+from bench.report.reading import read
+
+__all__ = ["RunFolderError", "build", "summary_text"]
+
+
+def build(run: Path) -> Path:
+    """Rebuild everything a run folder shows; return the page's path. Works offline and on unfinished runs.
+
+    Raises RunFolderError with one clear line where the folder is not a run or is damaged, OSError where it
+    can't be written.
+    """
+    from bench import charts
+
+    analysis = read(run)
+    table.write(run / "trials.csv", analysis.rows)
+    folder = run / "charts"
+    folder.mkdir(exist_ok=True)
+    for old in [*folder.glob("*.svg"), *folder.glob("*.png")]:
+        old.unlink()
+    shared = charts.context(analysis)
+    shown = []
+    for chart in charts.charts(analysis):
+        picture = charts.picture(chart, shared)
+        picture.save(folder)
+        shown.append((chart, picture))
+    (run / "summary.md").write_text(summary.markdown(analysis), encoding="utf-8")
+    index = run / "index.html"
+    index.write_text(page.render(analysis, shown, shared.palette), encoding="utf-8")
+    return index
+
+
+def summary_text(run: Path) -> str:
+    """The verdict and what to know, for a terminal. Raises RunFolderError like `build`."""
+    return summary.terminal(read(run))

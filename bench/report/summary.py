@@ -1,0 +1,80 @@
+"""The verdict as Markdown for a CI log, and as plain text for a terminal. Pure."""
+
+import textwrap
+from collections.abc import Iterator
+
+from bench.analysis import Analysis, Figures
+from bench.analysis.words import figure, seconds, size
+from bench.report.columns import took_place
+
+WIDTH = 100
+HEADINGS = ("part", "system", "workers", "load", "λ, jobs/s", "arrivals", "in time", "late", "rejected",
+            "failed", "lost", "unfinished", "p50", "p95")  # fmt: skip
+
+
+def markdown(analysis: Analysis) -> str:
+    """summary.md."""
+    run = analysis.run
+    lines = [f"# {run.title}", "", f"`{run.id}` · {conditions(analysis)}", "", analysis.verdict.lead, ""]
+    lines += [f"- **{f.label}.** {_escaped(f.more)}" for f in analysis.verdict.findings if f.more]
+    lines += ["", *_table(analysis)]
+    if analysis.notes:
+        lines += ["", "## To know", ""]
+        lines += [
+            f"- {'**' + _escaped(n.text) + '**' if n.tone == 'loud' else _escaped(n.text)}"
+            for n in analysis.notes
+        ]
+    if run.command:
+        lines += ["", f"Repeat with `{run.command}`."]
+    return "\n".join(lines) + "\n"
+
+
+def terminal(analysis: Analysis) -> str:
+    """The verdict and what to know, wrapped for a terminal."""
+    blocks = [textwrap.fill(analysis.verdict.lead, WIDTH)]
+    blocks += [_item(f"{f.label}: {f.more}") for f in analysis.verdict.findings if f.more]
+    notes = [_item(n.text, "! " if n.tone != "note" else "· ") for n in analysis.notes]
+    return "\n".join([*blocks, *(["", *notes] if notes else [])])
+
+
+def conditions(analysis: Analysis) -> str:
+    """Box, S and D in one line."""
+    run = analysis.run
+    box = (
+        "nothing capped, nothing started" if run.external else f"{figure(run.cpus)} vCPU, {size(run.memory)}"
+    )
+    if not run.external and not run.capped and run.done:
+        box += " (NOT CAPPED)"
+    return f"{box} · S {seconds(run.service_time)} · D {seconds(run.deadline)}"
+
+
+def _item(text: str, mark: str = "- ") -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=mark, subsequent_indent="  ")
+
+
+def _table(analysis: Analysis) -> Iterator[str]:
+    yield f"| {' | '.join(HEADINGS)} |"
+    yield f"| --- | --- |{' ---: |' * (len(HEADINGS) - 2)}"
+    for f in analysis.rows:
+        if took_place(f):
+            yield "| " + " | ".join(_cells(f)) + " |"
+
+
+def _cells(f: Figures) -> list[str]:
+    held = f.ledger
+    counts = (held.arrivals, held.in_time, held.late, held.rejected, held.failed + held.wrong + held.dropped,
+              held.lost, held.unfinished)  # fmt: skip
+    percentiles = [f.response[0.5], f.response[0.95]]
+    return [
+        _escaped(f.trial.part),
+        _escaped(f.trial.system.name),
+        str(f.trial.system.workers),
+        _escaped(f.trial.load.label),
+        figure(f.rates.offered),
+        *(f"{n:,}" for n in counts),
+        *("–" if p is None else seconds(p) for p in percentiles),
+    ]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
