@@ -93,7 +93,11 @@ def _part_trials(
                             deadline=deadline,
                             gateway_timeout=gateway,
                             poll_interval=poll,
-                            drain_limit=drain_limit(load, able, deadline),
+                            drain_limit=(
+                                part.drain.seconds(service)
+                                if part.drain
+                                else drain_limit(load, able, deadline)
+                            ),
                             repeat=repeat,
                             seed=zlib.crc32(f"{experiment.seed}/{work.task}/{load.label}/{repeat}".encode()),
                             capacity=able,

@@ -112,6 +112,8 @@ class PartSpec(_Strict):
     input: Any = None
     deadline: _Positive | None = None
     poll_interval: _Positive | None = None
+    drain: _Positive | None = None
+    """Cut-off after the window; left out: by the backlog (`bench.expand.drain_limit`)."""
     needs_memory_cap: bool = False
     repeats: Annotated[int, Field(ge=1, le=1000)] | None = None
 
