@@ -236,7 +236,7 @@ class _Starting:
         def jobs(url: str, count: int) -> None:
             run_jobs(system.kind, url, value, count, timeout=job_limit, check=self._check_alive)
 
-        wait("The web server", lambda: ask(deployed.direct_url, "GET", "/healthz", timeout=5))
+        wait("The web server", lambda: ask(deployed.direct_url, "GET", "/healthz", timeout=2))
         if self.kept:
             wait("The queue", lambda: _expect_consumers(deployed, consumers(system)))
         count = executors(system)
@@ -248,7 +248,7 @@ class _Starting:
         if self.trial.gateway_timeout > 2 * work.service_time:
             wait("The gateway", lambda: jobs(deployed.base_url, 1))
         else:  # a probe with the user's own input might meet the very time-out that is to be shown
-            wait("The gateway", lambda: ask(deployed.base_url, "GET", "/healthz", timeout=5))
+            wait("The gateway", lambda: ask(deployed.base_url, "GET", "/healthz", timeout=2))
 
     def _check_alive(self) -> None:
         for process in [*self.processes, *(self.kept.processes if self.kept else [])]:

@@ -13,14 +13,17 @@ class StackError(Exception):
     The first line of the message says what; the lines after it show the log's tail and what to do about it.
     """
 
-    def __init__(self, what: str, *, log: Path | None = None, hint: str = "") -> None:
+    def __init__(
+        self, what: str, *, log: Path | None = None, telling: Sequence[str] = (), hint: str = ""
+    ) -> None:
+        """`telling`: the lines of the log that matter, where they are not its last."""
         self.what = what
         self.log = log
         self.hint = hint
         lines = [what]
         if log is not None:
-            lines.append(f"  Its log, {log}, ends:")
-            lines += [f"    {line}" for line in tail(log) or ["(empty)"]]
+            lines.append(f"  Its log, {log}, {'says' if telling else 'ends'}:")
+            lines += [f"    {line}" for line in telling or tail(log) or ["(empty)"]]
         if hint:
             lines.append(f"  {hint}")
         super().__init__("\n".join(lines))
@@ -35,7 +38,7 @@ def tail(log: Path, lines: int = TAIL_LINES) -> list[str]:
     try:
         with log.open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - 200 * lines))
+            file.seek(max(0, file.tell() - 300 * lines))
             return file.read().decode(errors="replace").splitlines()[-lines:]
     except OSError:
         return []

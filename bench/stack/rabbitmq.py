@@ -13,7 +13,7 @@ from typing import Any
 
 import pika
 
-from bench.stack.errors import PortTaken, StackError, log_says
+from bench.stack.errors import TAIL_LINES, PortTaken, StackError, log_says, tail
 from bench.stack.ports import LOOPBACK, TAKEN, free_ports
 from bench.stack.process import Command, Enterable, Process, ending
 from bench.stack.workspace import Workspace
@@ -64,6 +64,8 @@ vm_memory_high_watermark.absolute = {watermark}
 disk_free_limit.absolute = 50MB
 consumer_timeout = {consumer_timeout}
 """
+
+TIMESTAMP = re.compile(r"^[-0-9]+ [:.0-9]+[+-]\d\d:\d\d \[\w+\] <[\d.]+> ?")
 
 HINTS = (
     (("enospc", "no space left"), "The disk is full: free some space."),
@@ -269,6 +271,7 @@ def _environment(home: Path, port: int, dist_port: int) -> dict[str, str]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
         "RABBITMQ_FEATURE_FLAGS_FILE": str(home / "feature_flags"),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG,
+        "ERL_CRASH_DUMP_SECONDS": "0",  # no dump: it takes seconds and megabytes that nobody reads
         # The script then becomes the node instead of waiting for it, so that our child's pid, exit code and
         # signal are the node's own. It only reads this; it does not detach.
         "detached": "true",
@@ -300,7 +303,14 @@ def _raise_dead(process: Process, code: int) -> None:
     message = f"{name} did not start: it ended with {ending(code)}."
     if log_says(log, TAKEN):
         raise PortTaken(message, log=log, hint="One of its ports was taken meanwhile.")
-    raise StackError(message, log=log, hint=_hint(log))
+    raise StackError(message, log=log, telling=_reason(log), hint=_hint(log))
+
+
+def _reason(log: Path) -> list[str]:
+    """Return what RabbitMQ said before it gave up booting, which crash reports bury; empty if nothing."""
+    lines = [TIMESTAMP.sub("", line) for line in tail(log, 400)]
+    failed = next((n for n, line in enumerate(lines) if "BOOT FAILED" in line), 0)
+    return [line for line in lines[:failed] if line.strip()][-TAIL_LINES:]
 
 
 def _hint(log: Path) -> str:

@@ -123,7 +123,7 @@ def _boot(
         config = folder / "redis.conf"
         config.write_text(CONFIG.format(address=LOOPBACK, port=port, password=password, folder=folder))
     except OSError as error:
-        raise StackError(f"Redis can't write {error.filename}: {error.strerror}.") from None
+        raise StackError(f"Redis's folder {folder} can't be written: {error.strerror}.") from None
     process = workspace.spawn(
         Command(
             role="store",

@@ -26,10 +26,10 @@ def temporary_root() -> Path:
     `/var/tmp` rather than `/tmp`: the latter is memory on many systems, and what a broker inside a box writes
     there would count against the box's memory. TMPDIR wins when it is set.
     """
+    if chosen := os.environ.get("TMPDIR"):
+        return Path(chosen)
     lasting = Path("/var/tmp")
-    if "TMPDIR" not in os.environ and os.access(lasting, os.W_OK | os.X_OK):
-        return lasting
-    return Path(tempfile.gettempdir())
+    return lasting if os.access(lasting, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 class Workspace:
