@@ -72,7 +72,7 @@ def test_a_factorial_comes_back_as_a_json_number(system: QueueSystem) -> None:
 
 
 def test_any_task_goes_through_the_same_route(system: QueueSystem) -> None:
-    """The input of any task goes as `no`, its output comes as JSON; the journal has the id where none came."""
+    """The input of any task goes as `no`, its output comes as JSON; the journal has its id."""
     system.task = "work:wait_for"
     system.web()
     system.consumer()
