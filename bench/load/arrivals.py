@@ -46,11 +46,11 @@ def _poisson(rate: float, start: float, length: float, draw: random.Random) -> l
     """A Poisson process given its count: rate × length arrivals, as far apart as chance has it.
 
     Given how many arrivals of a Poisson process fall into an interval, they lie there like that many
-    independent uniform draws (Ross, Introduction to Probability Models, section 5.3.5). Fixing the count at
-    its mean keeps the bursts and takes the luck out of the rate: with 60 arrivals its standard deviation would
-    be 13 %, and many a load meant to be below capacity would be above it. Uniform draws in order are
-    normalised sums of exponential gaps; these by inversion, since Python promises the same `random()` for ever
-    and no more.
+    independent uniform draws (Ross, Introduction to Probability Models, section 5.3.5). Fixing the count
+    at its mean keeps the bursts and takes the luck out of the rate: with 60 arrivals its standard
+    deviation would be 13 %, and many a load meant to be below capacity would be above it. Uniform draws
+    in order are normalised sums of exponential gaps; these by inversion, since Python promises the same
+    `random()` for ever and no more.
     """
     count = math.floor(rate * length + 0.5)
     if count == 0:
