@@ -65,7 +65,7 @@ def add_options(parser: Any) -> None:
     add("--job-input", "JSON input of each job. Default: the task's example", form=False)
     add(
         "--model",
-        "open: jobs come by schedule. closed: Locust's users, one job at a time each. Default: open",
+        "open: by schedule. closed: Locust's users, one job at a time. Default: open",
     )
     add("--arrivals", "Open: poisson, constant or burst. Default: poisson")
     add("--rate", 'Open: jobs offered a second, "4/s" or "90/min". Default: 2/s')
@@ -73,9 +73,7 @@ def add_options(parser: Any) -> None:
     add("--think", "Closed: time between a result and the same user's next job. Default: 0s")
     add("--jobs-per-user", "Closed: jobs of each user. Default: until the window ends")
     add("--seed", "Seed of the schedule", default="1")
-    add(
-        "--window", "How long jobs arrive and are counted. Default: open 30s (or --run-time), closed for ever"
-    )
+    add("--window", "How long jobs arrive and count. Default: --run-time; or 30s, closed for ever")
     add("--warmup", "How long jobs arrive before that, and are not counted. Default: 0s")
     add("--drain", "Time after the window at which unfinished jobs are cut off", default="60s")
     add("--deadline", "How long a user waits. Default: 6S where S is set by the task, else 60s")

@@ -24,8 +24,9 @@ from bench.load.verifier import Verifier
 
 log = logging.getLogger(__name__)
 
-LEAD = 0.05
-"""Seconds between the start of an open load and its first possible arrival, so that the first is not late."""
+LEAD = 0.2
+"""Seconds before an open load starts: Locust takes some to spawn its user, and the first job must not be late
+for that."""
 TICK = 0.25
 """Seconds between two reports of progress; every other one writes the records."""
 DROPPED_PAUSE = 0.1

@@ -226,7 +226,7 @@ def test_latency_counts_from_the_arrival(carry_out):
     load = Load("constant", rate=20, window=0.5)
 
     def stall(_session):
-        gevent.sleep(0.1)
+        gevent.sleep(0.35)
         time.sleep(0.2)  # not gevent's: the whole generator stands still
 
     with StubServer() as server:
