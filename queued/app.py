@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 from queued import answers, problem
 from queued.answers import Answer, as_json, as_they_are, timing
 from queued.broker import NotConfirmed, Publisher
-from queued.job import FINAL, BadMessage, Done, Failed, Job, Record, State, new_id
+from queued.job import FINAL, MAX_OUTPUT, BadMessage, Done, Failed, Job, Record, State, new_id
 from queued.problem import Problem
 from queued.settings import Settings
 from queued.store import Store, StoreError
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 MAX_SUBMISSION = 1 << 20
 """Bytes of a submission."""
-MAX_RESULT = 256 << 20
-"""Bytes of a result that a worker delivers."""
+MAX_FROM_WORKER = MAX_OUTPUT + MAX_SUBMISSION
+"""Bytes of what a worker sends: a job's input, its output, and some more."""
 
 STATUS = {State.QUEUED: "processing", State.RUNNING: "processing", State.DONE: "done", State.FAILED: "failed"}
 """The post's words for our states."""
@@ -121,6 +121,7 @@ class Service:
     def start(self, job_id: str) -> Response:
         """POST /jobs/ID/start, for workers: the message → the state, `running` where it is to be run."""
         self._check_token()
+        request.max_content_length = MAX_FROM_WORKER
         try:
             job = Job.decode(request.get_data(cache=False))
         except BadMessage as error:
@@ -132,7 +133,7 @@ class Service:
     def put_result(self, job_id: str) -> Response:
         """PUT /jobs/ID/result?run=S, for workers: the output, or problem details if it failed → the state."""
         self._check_token()
-        request.max_content_length = MAX_RESULT
+        request.max_content_length = MAX_FROM_WORKER
         run = request.args.get("run", type=float)
         data = request.get_data(cache=False)
         # As it is: it may be megabytes, and the worker has encoded it.
@@ -147,7 +148,7 @@ class Service:
     def posts_update(self) -> Response:
         """POST /factorial/update `{"id", "status", "output"}`, how the post's consumer delivers a result."""
         self._check_token()
-        request.max_content_length = MAX_RESULT
+        request.max_content_length = MAX_FROM_WORKER
         try:
             body = json.loads(request.get_data(cache=False))
         except (ValueError, RecursionError):

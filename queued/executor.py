@@ -11,7 +11,7 @@ import sys
 from multiprocessing.connection import Connection
 
 from queued.errors import QueuedError
-from queued.job import Done, Failed, Job, Outcome
+from queued.job import MAX_OUTPUT, Done, Failed, Job, Outcome
 from queued.problem import attempt_died, job_failed
 
 log = logging.getLogger(__name__)
@@ -54,9 +54,12 @@ class Executor:
             return Failed(attempt_died(f"the process that ran the job {died}"))
         head, _, output = reply.partition(b"\n")
         header = json.loads(head)
-        if header["ok"]:
-            return Done(output, header["run"])
-        return Failed(job_failed(header["why"]), header["run"])
+        if not header["ok"]:
+            return Failed(job_failed(header["why"]), header["run"])
+        if len(output) > MAX_OUTPUT:
+            too_long = f"its output has {len(output):,} bytes of JSON, and {MAX_OUTPUT:,} is the limit"
+            return Failed(job_failed(too_long), header["run"])
+        return Done(output, header["run"])
 
     def close(self) -> None:
         """End the child; kill it where it does not go."""

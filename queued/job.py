@@ -13,6 +13,9 @@ from queued.problem import Problem
 FORMAT = 1
 """Version of the message. A worker refuses a later one."""
 
+MAX_OUTPUT = 256 << 20
+"""Bytes of the longest output that is stored. (Redis itself takes 512 MiB.)"""
+
 
 class State(StrEnum):
     """Where a job is. The first final state wins."""

@@ -59,7 +59,7 @@ class Publisher:
     """
 
     def __init__(self, settings: Settings, record: Callable[[Sequence[Job]], None]) -> None:
-        """`record` writes the jobs' records before they are published, and raises what it likes."""
+        """`record` writes the jobs' records before they are published; it may raise QueuedErrors."""
         self._queue = settings.queue
         self._record = record
         self._incoming: deque[Submission] = deque()
@@ -103,7 +103,7 @@ class Publisher:
     def _write_records(self, group: Sequence[Submission]) -> None:
         try:
             self._record([submission.job for submission in group])
-        except Exception as error:  # noqa: BLE001 - whatever it is, each of those waiting is told
+        except QueuedError as error:
             log.warning("%d submissions could not be recorded: %s", len(group), error)
             for submission in group:
                 submission.end(f"it could not be recorded: {error}")

@@ -1,9 +1,13 @@
 """The child process: warm, replaced when it dies, and gone with its parent."""
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from queued.executor import CannotRun, Executor
@@ -98,6 +102,16 @@ def test_what_can_not_be_sent_fails_the_job(make: type[Executor], what: str, kin
     assert says in outcome.problem.detail
 
 
+def test_an_endless_output_fails_the_job(make: type[Executor], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the store could not take is told instead of tried for ever."""
+    monkeypatch.setattr("queued.executor.MAX_OUTPUT", 2)
+    executor = make("mine:pid")
+    executor.start()
+    outcome = executor.run(job(1))
+    assert isinstance(outcome, Failed)
+    assert "2 is the limit" in outcome.problem.detail
+
+
 @pytest.mark.parametrize("task", ["nothing", "nowhere:function", "mine:missing"])
 def test_a_task_that_can_not_be_loaded_is_told_at_the_start(make: type[Executor], task: str) -> None:
     """One line that names it, before any job is taken."""
@@ -111,3 +125,23 @@ def test_a_module_that_ends_the_child_is_told(make: type[Executor], module: Path
     (module / "deadly.py").write_text("import os; os._exit(7)")
     with pytest.raises(CannotRun, match="deadly:f ended with exit code 7"):
         make("deadly:f").start()
+
+
+@pytest.mark.parametrize("platform", [sys.platform, "one without parent death signals"])
+def test_the_child_goes_with_its_parent(platform: str) -> None:
+    """Even when the parent is killed outright and the child is in the middle of a job."""
+    child = (
+        "import sys, os, time; from queued.child import die_with;"
+        f"sys.platform = {platform!r}; die_with(os.getppid());"
+        "print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process, process.stdout:
+        grandchild = psutil.Process(int(process.stdout.readline()))
+        process.kill()
+    deadline = time.monotonic() + 20
+    while grandchild.is_running() and grandchild.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -9,6 +9,7 @@ import pytest
 from queued.broker import NotConfirmed, Publisher, Submission
 from queued.job import Job
 from queued.settings import Settings
+from queued.store import StoreError
 
 SETTINGS = Settings("amqp://nowhere:1", "redis://nowhere:1", "sleep")
 
@@ -110,7 +111,7 @@ def test_a_refused_message_is_told() -> None:
 
 def test_a_record_that_can_not_be_written_keeps_the_job_from_the_queue() -> None:
     """No message without a record; each of the group is told why."""
-    bench = Bench(fails=ValueError("the store can't be reached"))
+    bench = Bench(fails=StoreError("the store can't be reached"))
     channel = bench.connect()
     for submission in bench.submit("a", "b"):
         with pytest.raises(NotConfirmed, match="could not be recorded: the store can't be reached"):

@@ -1,0 +1,40 @@
+"""Fixtures of the integration tests: the queue's own processes over the private services."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from queued_system import QueueSystem
+
+QUEUED_WORK = '''
+import os, signal, time
+
+def wait_for(x):
+    """Run until the file x appears."""
+    while not os.path.exists(x):
+        time.sleep(0.005)
+    return "seen"
+
+def end(x):
+    """Die as x says, in the middle of the job."""
+    if x == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if x == "exit":
+        os._exit(3)
+    if x == "raise":
+        raise ValueError("no such class")
+    if x == "nan":
+        return float("nan")
+    if x == "long":
+        return 10 ** 5000
+    return x
+'''
+
+
+@pytest.fixture
+def system(tmp_path: Path, broker_url: str, store_url: str, queue: str) -> Iterator[QueueSystem]:
+    """Nothing started yet; ends all that the test starts."""
+    (tmp_path / "work.py").write_text(QUEUED_WORK)
+    system = QueueSystem(tmp_path, broker_url, store_url, queue)
+    yield system
+    system.stop()
