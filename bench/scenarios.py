@@ -22,6 +22,7 @@ from gevent.fileobject import FileObject
 from locust import events
 from locust.env import Environment
 
+from bench.load.asking import Setting
 from bench.load.assignment import assignment_of
 from bench.load.errors import LoadError
 from bench.load.exchange import origin_of
@@ -30,7 +31,6 @@ from bench.load.options import Chosen, add_options, read_options
 from bench.load.own_stack import OwnStack
 from bench.load.progress import Progress
 from bench.load.recorder import Recorder
-from bench.load.session import Setting
 from bench.load.users import BAD_USAGE, ClosedUsers, OpenArrivals, Tests, reporter
 from bench.load.verifier import Verifier
 from bench.plan import Trial

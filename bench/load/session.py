@@ -5,22 +5,16 @@ import time
 import uuid
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from math import inf
 
 import gevent
 from gevent.event import Event
 
-from bench.load.answers import Answer
 from bench.load.arrivals import phase_of, schedule
-from bench.load.assignment import Assignment
-from bench.load.clients import Job, Manner, RequestKind, client_for
-from bench.load.clock import Clock
-from bench.load.exchange import Connection, Origin
+from bench.load.asking import Asking, Setting
+from bench.load.clients import Job, Manner, client_for
+from bench.load.exchange import connections_possible
 from bench.load.progress import LoadPhase, Progress
-from bench.load.recorder import Recorder
-from bench.load.verifier import Verifier
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +25,6 @@ TICK = 0.25
 """Seconds between two reports of progress; every other one writes the records."""
 DROPPED_PAUSE = 0.1
 """Seconds until a closed user whose job was dropped tries its next, at least: it must not spin."""
-
-Report = Callable[[str, str, float, int, str], None]
-"""(type, name, response time in seconds, bytes, failure or empty): a line for Locust's table."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a session works with."""
-
-    assignment: Assignment
-    origin: Origin
-    recorder: Recorder
-    verifier: Verifier
-    report: Report
-    clock: Clock = field(default_factory=Clock)
 
 
 class Session:
@@ -69,6 +48,8 @@ class Session:
         )
         load = assignment.load
         self.closed = load.arrivals == "closed"
+        # Past its limit on open files the generator's own failure would pass for the system's.
+        self._bound = min(assignment.max_in_flight, connections_possible())
         self._schedule = [] if self.closed else schedule(load, assignment.seed)
         self._start = self._clock.now() + (0.0 if self.closed else LEAD)
         self._counts: Counter[str] = Counter()
@@ -256,10 +237,11 @@ class Session:
             arrival=arrival,
         )
         self._counts["launched"] += 1
-        self._last_sign = self._last_arrival = max(arrival, self._last_arrival)
-        if len(self._in_flight) >= self._assignment.max_in_flight:
+        self._last_arrival = max(self._last_arrival, arrival)
+        self._last_sign = max(self._last_sign, arrival)
+        if len(self._in_flight) >= self._bound:
             job.outcome = "dropped"
-            job.error = f"{self._assignment.max_in_flight:,} jobs were in flight"
+            job.error = f"{self._bound:,} jobs were in flight"
             job.done = self._clock.now()
             self._record(job)
             return None
@@ -304,45 +286,3 @@ class Session:
         self._counts[kind if kind in ("in time", "late", "rejected", "dropped") else "failed"] += 1
         failure = "" if kind == "in time" else kind + (f" (HTTP {job.status})" if job.status >= 400 else "")
         self._setting.report("JOB", self._assignment.label, took, 0, failure)
-
-
-class Asking:
-    """A job's requests over its own connection: the `Ask` of `bench.load.clients`."""
-
-    def __init__(self, job: Job, setting: Setting, limit: float) -> None:
-        self._job = job
-        self._setting = setting
-        self._limit = limit
-        self._connection = Connection(setting.origin, setting.clock)
-        self._headers = {"X-Request-ID": job.id}
-
-    def __call__(self, kind: RequestKind, method: str, path: str, name: str, body: bytes = b"") -> Answer:
-        """Send, record, and note in the job what it saw. Also a request that is cut off is recorded."""
-        job, began = self._job, self._setting.clock.now()
-        if kind in ("run", "submit"):
-            job.sent = began
-        if kind == "poll":
-            job.polls += 1
-        try:
-            answer = self._connection.exchange(method, path, self._limit, body, self._headers)
-        except BaseException:
-            self._setting.recorder.request(
-                job.id, kind, began, self._setting.clock.now() - began, 0, 0, "cut off"
-            )
-            raise
-        job.done, job.status = answer.done, answer.status
-        took = answer.done - answer.sent
-        self._setting.recorder.request(
-            job.id, kind, answer.sent, took, answer.status, len(answer.body), answer.error
-        )
-        failure = answer.error or (f"HTTP {answer.status}" if answer.status >= 400 else "")
-        self._setting.report(method, name, took, len(answer.body), failure)
-        return answer
-
-    def pause(self, seconds: float) -> None:
-        """Wait between two requests."""
-        gevent.sleep(seconds)
-
-    def close(self) -> None:
-        """Leave the connection."""
-        self._connection.close()

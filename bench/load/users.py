@@ -15,8 +15,9 @@ from locust.env import Environment
 from locust.exception import StopTest, StopUser
 from locust.runners import STATE_CLEANUP, STATE_STOPPED
 
+from bench.load.asking import Report, Setting
 from bench.load.errors import LoadError
-from bench.load.session import Report, Session, Setting
+from bench.load.session import Session
 
 log = logging.getLogger(__name__)
 

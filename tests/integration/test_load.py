@@ -1,6 +1,7 @@
 """Whole loads against a server that does as it is told: every job is accounted for, exactly."""
 
 import json
+import resource
 import time
 from collections import Counter
 from dataclasses import replace
@@ -11,10 +12,11 @@ import gevent
 import pytest
 from stub_server import Reply, StubServer
 
+from bench.load.asking import Setting
 from bench.load.assignment import Assignment
-from bench.load.exchange import origin_of
+from bench.load.exchange import FILES_OF_ITS_OWN, origin_of
 from bench.load.recorder import Recorder
-from bench.load.session import Session, Setting
+from bench.load.session import Session
 from bench.load.verifier import Verifier
 from bench.plan import Load
 
@@ -182,6 +184,18 @@ def test_jobs_beyond_the_bound_are_dropped_and_counted(carry_out):
     assert all(job["sent"] is None for job in done.jobs if job["outcome"] == "dropped")
     assert len(server.submitted) == 4
     assert done.progress.dropped == 6
+
+
+def test_the_limit_on_open_files_is_a_bound_too(carry_out):
+    """The generator's own failure to open a connection must not pass for the system's."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with StubServer(lambda _: Reply(delay=0.3)) as server:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_OF_ITS_OWN + 6, limits[1]))
+        try:
+            done = carry_out(server)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert done.outcomes == {"ok": 6, "dropped": 4}
 
 
 def test_nothing_but_the_bound_holds_jobs_back(carry_out):

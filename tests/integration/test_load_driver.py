@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,6 +191,21 @@ def test_a_generator_that_fails_is_told_in_one_line(tmp_path):
     assert "there is no task 'nonsense'" in str(caught.value)
     assert "generator.log" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_generator_that_is_killed_is_told(tmp_path):
+    """By the kernel for its memory, say: the trial fails, and what was recorded stays in its folder."""
+    load = Load("constant", rate=20, window=60)
+    with StubServer() as server, Generator(trial(load=load), tmp_path) as generator:
+
+        def kill(progress):
+            if progress.in_time > 20:
+                with suppress(ProcessLookupError):
+                    os.kill(generator.pid, signal.SIGKILL)
+
+        with pytest.raises(LoadError, match="ended by SIGKILL"):
+            generator.go(server.url, kill)
+    assert (tmp_path / "jobs.jsonl").stat().st_size
 
 
 def test_an_address_that_can_not_be_one_is_told(tmp_path):
