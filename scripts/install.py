@@ -209,7 +209,7 @@ def as_root() -> list[str] | None:
 def why_not() -> str:
     """Say why nothing can be installed."""
     if shutil.which("apt-get"):
-        return "this user can't install packages (not root, and sudo asks for a password)"
+        return "this user can't install packages (not root, and no sudo without a password)"
     return "there is neither apt nor Homebrew here"
 
 

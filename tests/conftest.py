@@ -212,13 +212,13 @@ def cgroups() -> Iterator[Path]:
     root = Path("/sys/fs/cgroup")
     for folder, names, _ in os.walk(root):
         for name in names:
-            if name.startswith(PREFIX):
+            if name.startswith(PREFIX.rstrip("-")):  # a slice of systemd is named with _
                 yield Path(folder) / name
 
 
 def others(name: str, kept: list[Workspace]) -> bool:
     """Whether a name belongs to a kept workspace, or to a living harness that is not of this test run."""
-    mark = name.removeprefix(PREFIX)
+    mark = name.replace("_", "-").removeprefix(PREFIX)
     if any(mark.startswith(workspace.mark) for workspace in kept):
         return True
     owner = mark.split("-")[0]

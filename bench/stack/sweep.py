@@ -28,12 +28,18 @@ def marked(mark: str, variable: str = MARK) -> list[int]:
 
 
 def members(cgroups: Iterable[Path]) -> set[int]:
-    """Return the pids inside these cgroup folders."""
+    """Return the pids inside these cgroups and those below them."""
     pids: set[int] = set()
     for folder in cgroups:
-        with contextlib.suppress(OSError, ValueError):
-            pids |= {int(line) for line in (folder / "cgroup.procs").read_text().split()}
+        for inner in (folder, *below(folder)):
+            with contextlib.suppress(OSError, ValueError):
+                pids |= {int(line) for line in (inner / "cgroup.procs").read_text().split()}
     return pids
+
+
+def below(folder: Path) -> list[Path]:
+    """Return the cgroups below this one, innermost first; systemd gives each process one."""
+    return [Path(inner) for inner, _, _ in os.walk(folder, topdown=False) if Path(inner) != folder]
 
 
 def kill_group(group: int, number: int = signal.SIGKILL) -> None:
@@ -68,6 +74,9 @@ def remove_cgroup(folder: Path, patience: float = 2.0) -> bool:
     """Remove an emptied cgroup; the kernel may need a moment after the last process has died."""
     deadline = time.monotonic() + patience
     while True:
+        for inner in below(folder):
+            with contextlib.suppress(OSError):
+                inner.rmdir()
         try:
             folder.rmdir()
         except FileNotFoundError:

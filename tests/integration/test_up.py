@@ -1,7 +1,6 @@
 """`bench up`: one system, held; gone without a trace however it ends."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -15,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.stack.ports import accepts
+from bench.stack.box import detect_caps
+from bench.stack.ports import accepts, free_ports
 from bench.stack.ready import run_jobs
 from bench.stack.workspace import PREFIX, temporary_root
 
@@ -166,8 +166,6 @@ def test_a_port_in_use_is_one_line(up: Callable[..., Up]) -> None:
 
 def test_a_port_asked_for_is_used(up: Callable[..., Up]) -> None:
     """So that a script can know it beforehand."""
-    from bench.stack.ports import free_ports
-
     (port,) = free_ports(1)
     held = up("blocking", "--port", str(port), "--json")
     assert held.facts()["base_url"] == f"http://127.0.0.1:{port}"
@@ -182,15 +180,19 @@ def test_a_function_of_the_users_is_found_where_they_are(up: Callable[..., Up], 
     assert held.end(signal.SIGTERM)[0] == 0
 
 
+def without_rights() -> tuple[str, ...]:
+    """Words before a command by which it finds nothing to cap with."""
+    if detect_caps().kind == "none":
+        return ()
+    hide = 'mount -t tmpfs none /sys/fs/cgroup && exec env -u XDG_RUNTIME_DIR "$@"'
+    hidden = ("unshare", "--mount", "sh", "-c", hide, "sh")
+    if shutil.which("unshare") is None or subprocess.run([*hidden, "true"], check=False).returncode != 0:
+        pytest.skip("only root can hide the control groups that are here")
+    return hidden
+
+
 def test_without_rights_it_says_not_capped(up: Callable[..., Up]) -> None:
     """Loudly, and goes on: a person can still look at shapes."""
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
-        pytest.skip("needs root to hide the control groups")
-    hidden = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh")
-    probe = subprocess.run([*hidden, "true"], capture_output=True, check=False)
-    if probe.returncode != 0:
-        pytest.skip("may not hide the control groups")
-    environment_without_systemd = ("env", "-u", "XDG_RUNTIME_DIR", "-u", "DBUS_SESSION_BUS_ADDRESS")
-    held = up("blocking", around=(*environment_without_systemd, *hidden))
+    held = up("blocking", around=without_rights())
     assert "NOT CAPPED (CPU and memory)" in held.announcement()
     assert held.end(signal.SIGINT)[0] == 0
