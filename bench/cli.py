@@ -133,7 +133,7 @@ def _read_input(path: Path | None) -> Any:
 
 def main() -> None:
     """Entry point: every foreseen error becomes one clear message and an exit code."""
-    from bench.load.driver import LoadError
+    from bench.load.errors import LoadError
     from bench.records import RunFolderError
     from bench.spec import SpecError
     from bench.stack import StackError
