@@ -84,6 +84,10 @@ class BoxHandle:
         """
         return self.group.usage() if self.group else {}
 
+    def oom_kills(self) -> int:
+        """Read that counter alone; 0 where it is not known. Cheap."""
+        return (self.group.oom_kills() or 0) if self.group else 0
+
     def pids(self) -> set[int]:
         """Return the processes inside; empty where there is no group to ask."""
         return self.group.pids() if self.group else set()

@@ -46,6 +46,10 @@ class Scope:
         """See Group."""
         return self.group.usage()
 
+    def oom_kills(self) -> int | None:
+        """See Group."""
+        return self.group.oom_kills()
+
     def enter_prefix(self) -> list[str]:
         """See Group."""
         return ["systemd-run", "--user", "--scope", "--quiet", "--collect", f"--slice={self.slice}", "--"]

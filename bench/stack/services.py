@@ -128,6 +128,7 @@ class Services:
 
     def _start(self, box: Box | None) -> ServiceSet:
         check_disk(self.folder)
+        check_disk(self.workspace.folder)
         self._started += 1
         with ExitStack() as opened:
             handle = None

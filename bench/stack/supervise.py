@@ -21,12 +21,45 @@ OOM_PATIENCE = 1.0
 """Seconds in which the victim of a memory kill must have vanished to be named."""
 
 
+BRIEF = 0.2
+"""Seconds: who lived shorter was a helper (RabbitMQ runs `df` now and then), not who held the memory."""
+
+
 @dataclass
 class _Watched:
     process: Process
     restart: bool
     died: float | None = None
     """Monotonic time of a death that has been noted; None while it runs."""
+
+
+@dataclass(frozen=True)
+class _Inmate:
+    """A process in the box."""
+
+    role: str
+    since: float
+    """Monotonic time of the first look that saw it."""
+
+
+@dataclass(frozen=True)
+class _Vanished:
+    """A process that was there and is not any more."""
+
+    look: int
+    pid: int
+    role: str
+
+
+@dataclass(frozen=True)
+class _Kill:
+    """A memory kill whose victim is not known yet."""
+
+    look: int
+    seen: float
+    """Monotonic time."""
+    t: float
+    """Unix time."""
 
 
 class Supervisor:
@@ -42,18 +75,16 @@ class Supervisor:
         self._events: list[dict[str, Any]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
-        self._kills = 0.0
-        self._roles: dict[int, str] = {}
-        """Who was in the box at the last look: pid → role."""
-        self._vanished: list[tuple[float, int, str]] = []
-        """Who left it lately: monotonic time, pid, role."""
-        self._unnamed: list[tuple[float, float]] = []
-        """Memory kills whose victim is not known yet: monotonic and Unix time."""
+        self._kills = 0
+        self._look = 0
+        self._inside: dict[int, _Inmate] = {}
+        self._vanished: list[_Vanished] = []
+        self._unnamed: list[_Kill] = []
 
     def start(self) -> None:
         """Begin to watch; what the box counted before does not matter."""
-        self._kills = self._box.usage().get("oom_kills", 0.0)
-        self._roles = self._look_inside()
+        self._kills = self._box.oom_kills()
+        self._inside = self._look_inside(float("-inf"))
         self._thread.start()
 
     def stop(self) -> None:
@@ -69,6 +100,7 @@ class Supervisor:
 
     def _loop(self) -> None:
         while not self._stop.wait(TICK):
+            self._look += 1
             for watched in self._watched:
                 self._look_at(watched)
             self._look_for_kills()
@@ -81,7 +113,7 @@ class Supervisor:
                 watched.died = time.monotonic()
                 self._note("died", process.role, process.pid, ending(code))
                 if code == -signal.SIGKILL:
-                    self._vanished.append((watched.died, process.pid, process.role))
+                    self._vanished.append(_Vanished(self._look, process.pid, process.role))
         elif watched.restart and time.monotonic() - watched.died >= RESTART_AFTER:
             process.kill()  # children that outlived it would hold its port
             try:
@@ -94,41 +126,47 @@ class Supervisor:
                 self._note("restarted", process.role, process.pid, f"{RESTART_AFTER:g} s after its death")
 
     def _look_for_kills(self) -> None:
-        usage = self._box.usage()
+        kills = self._box.oom_kills()
         now = time.monotonic()
-        roles = self._look_inside()
-        self._vanished = [v for v in self._vanished if now - v[0] < OOM_PATIENCE]
-        self._vanished += [(now, pid, role) for pid, role in self._roles.items() if pid not in roles]
-        self._roles = roles
-        kills = usage.get("oom_kills", self._kills)
-        self._unnamed += [(now, time.time())] * int(kills - self._kills)
+        inside = self._look_inside(now)
+        self._vanished = [v for v in self._vanished if self._look - v.look < OOM_PATIENCE / TICK]
+        self._vanished += [
+            _Vanished(self._look, pid, inmate.role)
+            for pid, inmate in self._inside.items()
+            if pid not in inside and now - inmate.since >= BRIEF
+        ]
+        self._inside = inside
+        self._unnamed += [_Kill(self._look, now, time.time())] * (kills - self._kills)
         self._kills = kills
         self._name_kills(patient=True)
 
     def _name_kills(self, *, patient: bool) -> None:
         """Give each memory kill the process that vanished with it, or after a while the box as a whole."""
         waiting = []
-        for seen, t in self._unnamed:
-            if self._vanished:
-                _, pid, role = self._vanished.pop(0)
-                self._vanished = [v for v in self._vanished if v[1] != pid]
-                self._note("oom_kill", role, pid, "the box was out of memory", t)
-            elif patient and time.monotonic() - seen < OOM_PATIENCE:
-                waiting.append((seen, t))
+        for kill in self._unnamed:
+            # The kernel counts first and the process goes then; a look may fall between the two.
+            victim = next((v for v in self._vanished if v.look >= kill.look - 1), None)
+            if victim is not None:
+                self._vanished = [v for v in self._vanished if v.pid != victim.pid]
+                self._note("oom_kill", victim.role, victim.pid, "the box was out of memory", kill.t)
+            elif patient and time.monotonic() - kill.seen < OOM_PATIENCE:
+                waiting.append(kill)
             else:
-                self._note("oom_kill", "box", 0, "the box was out of memory; the process is not known", t)
+                self._note(
+                    "oom_kill", "box", 0, "the box was out of memory; the process is not known", kill.t
+                )
         self._unnamed = waiting
 
-    def _look_inside(self) -> dict[int, str]:
-        """Return the pids in the box with the role of the process that leads their session."""
+    def _look_inside(self, now: float) -> dict[int, _Inmate]:
+        """Return who is in the box, with the role of the process that leads their session."""
         leaders = {watched.process.pid: watched.process.role for watched in self._watched}
-        inside: dict[int, str] = {}
+        inside: dict[int, _Inmate] = {}
         for pid in self._box.pids():
-            if pid in self._roles:
-                inside[pid] = self._roles[pid]
+            if pid in self._inside:
+                inside[pid] = self._inside[pid]
                 continue
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                inside[pid] = leaders.get(pid) or leaders.get(os.getsid(pid), "box")
+                inside[pid] = _Inmate(leaders.get(pid) or leaders.get(os.getsid(pid), "box"), now)
         return inside
 
     def _note(self, event: str, role: str, pid: int, detail: str, t: float | None = None) -> None:

@@ -39,6 +39,9 @@ def members(cgroups: Iterable[Path]) -> set[int]:
 
 def below(folder: Path) -> list[Path]:
     """Return the cgroups below this one, innermost first; systemd gives each process one."""
+    with contextlib.suppress(OSError):
+        if folder.stat().st_nlink == 2:  # itself and its `.`: no folder in it, as nearly always
+            return []
     return [Path(inner) for inner, _, _ in os.walk(folder, topdown=False) if Path(inner) != folder]
 
 

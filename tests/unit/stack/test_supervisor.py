@@ -37,8 +37,8 @@ class PlayedBox:
         self.kills = 0
         self.inside: set[int] = set()
 
-    def usage(self) -> dict[str, float]:
-        return {"oom_kills": float(self.kills)}
+    def oom_kills(self) -> int:
+        return self.kills
 
     def pids(self) -> set[int]:
         return set(self.inside)
