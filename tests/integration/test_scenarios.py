@@ -146,7 +146,7 @@ def test_ctrl_c_writes_what_is_in_flight(tmp_path, how):
         wait_until(lambda: len(server.submitted) > 6)
         process.send_signal(how)
         told = process.communicate(timeout=15)[0]
-        assert outcomes(tmp_path / "out").total() == len(server.submitted)
+        assert outcomes(tmp_path / "out").total() - len(server.submitted) in (0, 1)  # one may be on its way
     assert set(outcomes(tmp_path / "out")) == {"ok", "unfinished"}
     assert "JOB " in told
 
@@ -274,7 +274,8 @@ def test_the_page_stops_a_load(page):
     wait_until(lambda: len(server.submitted) > 5)
     shown.post("/stop")
     wait_until(lambda: shown.state() == "stopped")
-    assert outcomes(out) == {"unfinished": len(server.submitted)}
+    assert set(outcomes(out)) == {"unfinished"}
+    assert outcomes(out).total() - len(server.submitted) in (0, 1)  # one may be on its way
 
 
 def test_the_pages_run_time_lets_the_jobs_under_way_end(page):
