@@ -146,7 +146,9 @@ class QueueSystem:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         """Send one request; headers with `_` for `-`. A body that is not bytes goes as JSON."""
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+        data = (
+            body if body is None or isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+        )
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
             connection.request(method, path, data, {k.replace("_", "-"): v for k, v in headers.items()})
             response = connection.getresponse()
