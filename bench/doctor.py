@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from rich.table import Table
 
 from bench.environment import usable_cores
 from bench.expand import default_cpus
-from bench.stack import browser, nginx, rabbitmq, redis
+from bench.stack import browser, rabbitmq, redis
 from bench.stack.box import Caps, detect_caps
 from bench.stack.errors import StackError
-from bench.stack.services import BROKER_VARIABLE, DISK_NEEDED, STORE_VARIABLE
+from bench.stack.installed import BROKER_VARIABLE, PROGRAMS, Program, dotted
+from bench.stack.services import DISK_NEEDED
 from bench.stack.workspace import temporary_root
 from bench.units import format_size
 
@@ -44,29 +45,6 @@ class Finding:
     """Whether the main job can't run without it."""
 
 
-@dataclass(frozen=True)
-class Program:
-    """A program of the system's that the stack starts."""
-
-    name: str
-    package: str
-    """Its package in Debian and Ubuntu; Homebrew's has no `-server` in its name."""
-    minimum: tuple[int, ...]
-    version: Callable[[], tuple[int, ...] | None]
-    """Installed version, () where it can't be told, None where it is not installed."""
-    elsewhere: str = ""
-    """Environment variable that can name a running one instead."""
-
-
-def programs() -> list[Program]:
-    """Return the programs that every run needs."""
-    return [
-        Program("RabbitMQ", "rabbitmq-server", rabbitmq.MINIMUM, rabbitmq.version, BROKER_VARIABLE),
-        Program("Redis", "redis-server", redis.MINIMUM, redis.version, STORE_VARIABLE),
-        Program("nginx", "nginx", nginx.MINIMUM, nginx.version),
-    ]
-
-
 def run(console: Console | None = None) -> int:
     """Print the table and the verdict; return 1 where the main job can't run, else 0."""
     console = console or Console(highlight=False)
@@ -85,7 +63,7 @@ def run(console: Console | None = None) -> int:
 
 def examine() -> list[Finding]:
     """Look at everything."""
-    findings = [_python(), *(_program(program) for program in programs())]
+    findings = [_python(), *(_program(program) for program in PROGRAMS.values())]
     findings += [_caps(detect_caps()), _cores(), _memory(), _disk(), _browser()]
     return findings
 
@@ -105,7 +83,7 @@ def table(findings: list[Finding]) -> Table:
 
 def missing() -> list[str]:
     """Return the packages of programs that are not there, or are too old, and that nothing stands in for."""
-    return [program.package for program in programs() if not _program(program).ok]
+    return [program.package for program in PROGRAMS.values() if not _program(program).ok]
 
 
 def _python() -> Finding:
@@ -120,9 +98,10 @@ def _program(program: Program) -> Finding:
     url = os.environ.get(program.elsewhere) if program.elsewhere else None
     if url:
         return _elsewhere(program, url)
-    version = program.version()
-    if version is None:
+    found = program.find()
+    if found is None:
         return Finding(program.name, "not found", needed, False, how_to_get(program))
+    version = found.version
     if version and version < program.minimum:
         return Finding(program.name, dotted(version), needed, False, how_to_get(program, newer=True))
     return Finding(program.name, dotted(version) or "version unknown", needed, True)
@@ -227,11 +206,6 @@ def _browser() -> Finding:
         "" if found else "`make test` installs it where the system has a package of it (a snap is of no use)",
         vital=False,
     )
-
-
-def dotted(version: tuple[int, ...]) -> str:
-    """Write a version as people do."""
-    return ".".join(map(str, version))
 
 
 def main(arguments: Sequence[str]) -> int:

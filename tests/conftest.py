@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.stack import browser, nginx, rabbitmq, redis
+from bench.stack import browser
 from bench.stack.box import detect_caps
+from bench.stack.installed import PROGRAMS
 from bench.stack.services import Services
 from bench.stack.sweep import MARK
 from bench.stack.workspace import PREFIX, Workspace, temporary_root
@@ -28,8 +29,7 @@ PATIENCE = 5.0
 
 
 def missing_services() -> str | None:
-    programs = {"RabbitMQ": rabbitmq.find(), "Redis": redis.find(), "nginx": nginx.find()}
-    gone = [name for name, found in programs.items() if found is None]
+    gone = [name for name, program in PROGRAMS.items() if program.find() is None]
     return f"not installed: {', '.join(gone)}" if gone else None
 
 

@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from bench.plan import Box
 from bench.stack import scope
-from bench.stack.cgroups import Group, GroupError, Places, make1, make2, places
+from bench.stack.cgroup_places import Places, make1, make2, places
+from bench.stack.cgroups import Group, GroupError
 from bench.stack.errors import StackError
 from bench.stack.workspace import PREFIX, Workspace
 

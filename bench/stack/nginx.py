@@ -2,17 +2,12 @@
 
 import getpass
 import os
-import re
-import shutil
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.stack.errors import StackError
+from bench.stack.installed import required
 from bench.stack.ports import LOOPBACK
 from bench.stack.process import Command
-
-MINIMUM = (1, 18)
 
 # One try only: a gateway that asks a second server hides the failure that is to be measured.
 # Buffers hold a whole result of 700 kB, so that nothing waits for a slow client or a disk.
@@ -65,42 +60,6 @@ ZONE = "    limit_conn_zone $server_port zone=system:1m;\n    limit_conn_status 
 LIMIT = "            limit_conn system {connections};\n"
 
 
-@dataclass(frozen=True)
-class Installation:
-    """nginx's program file on this machine."""
-
-    server: Path
-    version: tuple[int, ...]
-
-
-def find() -> Installation | None:
-    """Look for nginx along PATH and where packages put it: /usr/sbin is not on an ordinary user's PATH."""
-    folders = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin:/home/linuxbrew/.linuxbrew/bin"
-    found = shutil.which("nginx") or shutil.which("nginx", path=folders)
-    if found is None:
-        return None
-    try:
-        told = subprocess.run([found, "-v"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    numbers = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", told.stderr + told.stdout)
-    return Installation(Path(found), tuple(int(n) for n in numbers.groups()) if numbers else ())
-
-
-def version() -> tuple[int, ...] | None:
-    """Return the installed version, () where it can't be told, None where nothing is installed."""
-    found = find()
-    return found.version if found else None
-
-
-def required() -> Installation:
-    """Return the installation. Raises StackError where there is none."""
-    found = find()
-    if found is None:
-        raise StackError("nginx is not installed.", hint="`bench doctor` says how to get it.")
-    return found
-
-
 def configuration(folder: Path, *, port: int, upstream: int, timeout: float, connections: int = 0) -> str:
     """Return the configuration; `timeout` in seconds, `connections` in progress at most (0: any number)."""
     return CONFIG.format(
@@ -120,7 +79,7 @@ def command(
     folder: Path, log: Path, *, port: int, upstream: int, timeout: float, connections: int
 ) -> Command:
     """Write the configuration into `folder`, which is made, and return how to start. Raises StackError."""
-    installation = required()
+    server = required("nginx").path
     file = folder / "nginx.conf"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +90,7 @@ def command(
         raise StackError(f"nginx's {file} can't be written: {error.strerror}.") from None
     return Command(
         role="gateway",
-        argv=(str(installation.server), "-p", str(folder), "-c", str(file)),
+        argv=(str(server), "-p", str(folder), "-c", str(file)),
         log=log,
         cwd=folder,
     )

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import re
 import secrets
-import shutil
 import socket
 import time
 from dataclasses import dataclass
@@ -14,35 +13,17 @@ from typing import Any
 import pika
 
 from bench.stack.errors import TAIL_LINES, PortTaken, StackError, log_says, tail
+from bench.stack.installed import find_epmd, required
 from bench.stack.ports import LOOPBACK, TAKEN, free_ports
 from bench.stack.process import Command, Enterable, Process, ending
 from bench.stack.workspace import Workspace
 
-MINIMUM = (3, 10)
 MIB = 2**20
 BOOT_LIMIT = 90.0
 """Seconds. Booting is bound by the processor: 5 to 10 s on an idle core, far more in a small or busy box."""
 
 TRY = ("", "-second-try", "-third-try")
 """What names of logs and folders end in, by attempt."""
-
-# The real script: the one in /usr/sbin on Debian changes to the user `rabbitmq` and to that user's folder.
-SCRIPTS = (
-    "/usr/lib/rabbitmq/bin/rabbitmq-server",
-    "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",
-    "/opt/homebrew/opt/rabbitmq/sbin/rabbitmq-server",
-    "/usr/local/opt/rabbitmq/sbin/rabbitmq-server",
-    "/home/linuxbrew/.linuxbrew/opt/rabbitmq/sbin/rabbitmq-server",
-    "/opt/rabbitmq*/sbin/rabbitmq-server",
-)
-EPMDS = (
-    "/usr/lib/erlang/bin/epmd",
-    "/usr/lib/erlang/erts-*/bin/epmd",
-    "/usr/lib64/erlang/erts-*/bin/epmd",
-    "/opt/homebrew/opt/erlang*/lib/erlang/bin/epmd",
-    "/usr/local/opt/erlang*/lib/erlang/bin/epmd",
-    "/usr/local/lib/erlang/bin/epmd",
-)
 
 # One scheduler, no busy-waiting, small tables: 110 MB become 96, and an idle node uses no CPU of its box.
 # `-start_epmd false`: Erlang would otherwise start one as a daemon that outlives us.
@@ -81,65 +62,6 @@ HINTS = (
 
 
 @dataclass(frozen=True)
-class Installation:
-    """RabbitMQ's program files on this machine."""
-
-    server: Path
-    epmd: Path
-    version: tuple[int, ...]
-
-
-def find() -> Installation | None:
-    """Look for RabbitMQ where packages put it, then along PATH."""
-    server = _first(SCRIPTS) or _on_path("rabbitmq-server")
-    epmd = _on_path("epmd") or _first(EPMDS)
-    if server is None or epmd is None:
-        return None
-    return Installation(server, epmd, _version(server))
-
-
-def _first(patterns: tuple[str, ...]) -> Path | None:
-    for pattern in patterns:
-        for path in sorted(Path("/").glob(pattern.removeprefix("/")), reverse=True):
-            if path.exists():
-                return path
-    return None
-
-
-def _on_path(name: str) -> Path | None:
-    found = shutil.which(name)
-    return Path(found) if found else None
-
-
-def _version(server: Path) -> tuple[int, ...]:
-    """Read the version off the installation's own files: asking the program takes seconds."""
-    home = server.resolve().parent.parent
-    for path in (*home.glob("plugins/rabbit-[0-9]*"), home):
-        if found := re.search(r"(\d+)\.(\d+)\.(\d+)", path.name):
-            return tuple(int(n) for n in found.groups())
-    return ()
-
-
-def version() -> tuple[int, ...] | None:
-    """Return the installed version, () where it can't be told, None where nothing is installed."""
-    found = find()
-    return found.version if found else None
-
-
-def required() -> Installation:
-    """Return the installation. Raises StackError where there is none or one too old."""
-    found = find()
-    if found is None:
-        raise StackError("RabbitMQ is not installed.", hint="`bench doctor` says how to get it.")
-    if found.version and found.version < MINIMUM:
-        raise StackError(
-            f"RabbitMQ {'.'.join(map(str, found.version))} is too old: 3.10 or later is needed.",
-            hint="`bench doctor` says how to get it.",
-        )
-    return found
-
-
-@dataclass(frozen=True)
 class Broker:
     """A running private node."""
 
@@ -164,11 +86,12 @@ def start(
     `memory` is the box's, in bytes: RabbitMQ would read the host's. `consumer_timeout` in seconds is
     RabbitMQ's limit for an unacknowledged delivery. Raises StackError.
     """
-    installation = required()
+    server, epmd = required("RabbitMQ").path, find_epmd()
+    assert epmd is not None, "RabbitMQ is not found without it"
     for attempt in range(len(TRY)):
         try:
             return _boot(
-                installation,
+                (server, epmd),
                 workspace,
                 logs,
                 box=box,
@@ -184,7 +107,7 @@ def start(
 
 
 def _boot(
-    installation: Installation,
+    programs: tuple[Path, Path],
     workspace: Workspace,
     logs: Path,
     *,
@@ -194,6 +117,7 @@ def _boot(
     name: str,
     extra_config: str,
 ) -> Broker:
+    server, epmd_program = programs
     home = workspace.folder / name
     password = secrets.token_hex(8)
     port, dist_port, epmd_port = free_ports(3)
@@ -215,7 +139,7 @@ def _boot(
     epmd = workspace.spawn(
         Command(
             role="epmd",
-            argv=(str(installation.epmd), "-port", str(epmd_port), "-address", LOOPBACK),
+            argv=(str(epmd_program), "-port", str(epmd_port), "-address", LOOPBACK),
             log=logs / f"{name.replace('broker', 'epmd')}.log",
             env=epmd_env,
             drop_env=drop,
@@ -226,7 +150,7 @@ def _boot(
     node = workspace.spawn(
         Command(
             role="broker",
-            argv=(str(installation.server),),
+            argv=(str(server),),
             log=logs / f"{name}.log",
             env={**epmd_env, **_environment(home, port, dist_port)},
             drop_env=drop,

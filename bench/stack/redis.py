@@ -1,10 +1,7 @@
 """A private Redis: found, started, made sure of."""
 
 import contextlib
-import re
 import secrets
-import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +9,11 @@ from pathlib import Path
 import redis
 
 from bench.stack.errors import PortTaken, StackError, log_says
+from bench.stack.installed import required
 from bench.stack.ports import LOOPBACK, TAKEN, free_ports
 from bench.stack.process import Command, Enterable, Process, ending
 from bench.stack.workspace import Workspace
 
-MINIMUM = (7, 0)
 BOOT_LIMIT = 30.0
 """Seconds."""
 
@@ -48,47 +45,6 @@ shutdown-on-sigterm nosave force now
 
 
 @dataclass(frozen=True)
-class Installation:
-    """Redis's program file on this machine."""
-
-    server: Path
-    version: tuple[int, ...]
-
-
-def find() -> Installation | None:
-    """Look for redis-server along PATH and where packages put it."""
-    folders = "/usr/bin:/usr/local/bin:/opt/homebrew/bin:/home/linuxbrew/.linuxbrew/bin"
-    found = shutil.which("redis-server") or shutil.which("redis-server", path=folders)
-    if found is None:
-        return None
-    try:
-        told = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    numbers = re.search(r"v=(\d+)\.(\d+)\.(\d+)", told.stdout)
-    return Installation(Path(found), tuple(int(n) for n in numbers.groups()) if numbers else ())
-
-
-def version() -> tuple[int, ...] | None:
-    """Return the installed version, () where it can't be told, None where nothing is installed."""
-    found = find()
-    return found.version if found else None
-
-
-def required() -> Installation:
-    """Return the installation. Raises StackError where there is none or one too old."""
-    found = find()
-    if found is None:
-        raise StackError("Redis is not installed.", hint="`bench doctor` says how to get it.")
-    if found.version and found.version < MINIMUM:
-        raise StackError(
-            f"Redis {'.'.join(map(str, found.version))} is too old: 7.0 or later is needed.",
-            hint="`bench doctor` says how to get it.",
-        )
-    return found
-
-
-@dataclass(frozen=True)
 class Store:
     """A running private Redis."""
 
@@ -102,19 +58,17 @@ def start(workspace: Workspace, logs: Path, *, box: Enterable | None = None, nam
 
     Raises StackError.
     """
-    installation = required()
+    server = required("Redis").path
     for attempt in range(len(TRY)):
         try:
-            return _boot(installation, workspace, logs, box, f"{name}{TRY[attempt]}")
+            return _boot(server, workspace, logs, box, f"{name}{TRY[attempt]}")
         except PortTaken:
             if attempt == len(TRY) - 1:
                 raise
     raise AssertionError("unreachable")
 
 
-def _boot(
-    installation: Installation, workspace: Workspace, logs: Path, box: Enterable | None, name: str
-) -> Store:
+def _boot(server: Path, workspace: Workspace, logs: Path, box: Enterable | None, name: str) -> Store:
     folder = workspace.folder / name
     password = secrets.token_hex(8)
     (port,) = free_ports(1)
@@ -127,7 +81,7 @@ def _boot(
     process = workspace.spawn(
         Command(
             role="store",
-            argv=(str(installation.server), str(config)),
+            argv=(str(server), str(config)),
             log=logs / f"{name}.log",
             cwd=folder,
             box=box,

@@ -12,11 +12,10 @@ from bench.plan import Box
 from bench.stack import rabbitmq, redis
 from bench.stack.box import BoxHandle, open_box
 from bench.stack.errors import StackError
+from bench.stack.installed import BROKER_VARIABLE, STORE_VARIABLE
 from bench.stack.process import Process
 from bench.stack.workspace import Workspace
 
-BROKER_VARIABLE = "QUEUEBENCH_BROKER_URL"
-STORE_VARIABLE = "QUEUEBENCH_STORE_URL"
 DISK_NEEDED = 200 * 2**20
 """Bytes that must be free before anything is started: RabbitMQ refuses to publish under 50 MB."""
 

@@ -4,11 +4,12 @@ import subprocess
 import sys
 
 import pytest
+from played_programs import play
 from rich.console import Console
 
 from bench import doctor
-from bench.stack import rabbitmq, redis
 from bench.stack.box import Caps
+from bench.stack.installed import dotted, required
 
 pytestmark = pytest.mark.integration
 
@@ -26,15 +27,13 @@ def test_a_machine_that_can_run_the_main_job(monkeypatch: pytest.MonkeyPatch) ->
     assert code == 0
     for what in ("Python", "RabbitMQ", "Redis", "nginx", "caps", "cores", "memory", "disk", "Chromium"):
         assert what in text
-    found = rabbitmq.find()
-    assert found is not None
-    assert ".".join(map(str, found.version)) in text
+    assert dotted(required("RabbitMQ").version) in text
     assert "Ready" in text
 
 
 def test_a_missing_program_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 1, because the main job can't run."""
-    monkeypatch.setattr(rabbitmq, "find", lambda: None)
+    play(monkeypatch, "RabbitMQ", version=())
     code, text = said(monkeypatch)
     assert code == 1
     assert "not found" in text
@@ -44,8 +43,7 @@ def test_a_missing_program_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_program_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """As missing, but named with its version."""
-    found = redis.required()
-    monkeypatch.setattr(redis, "find", lambda: redis.Installation(found.server, (6, 0, 16)))
+    play(monkeypatch, "Redis", version=(6, 0, 16))
     code, text = said(monkeypatch)
     assert code == 1
     assert "6.0.16" in text
@@ -65,7 +63,7 @@ def test_a_running_service_stands_in_for_an_installed_one(
     services: object, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And is asked whether it answers."""
-    monkeypatch.setattr(rabbitmq, "find", lambda: None)
+    play(monkeypatch, "RabbitMQ", version=())
     monkeypatch.setenv("QUEUEBENCH_BROKER_URL", broker_url)
     code, text = said(monkeypatch)
     assert code == 0

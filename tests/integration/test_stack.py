@@ -17,10 +17,11 @@ from typing import Any
 import psutil
 import pytest
 import redis as redis_client
+from played_programs import play
 from small_trial import MIB, small_trial
 
 from bench.plan import Box
-from bench.stack import StackError, deploy, ports, rabbitmq, redis
+from bench.stack import StackError, deploy, ports, rabbitmq
 from bench.stack.calibrate import calibrate
 from bench.stack.deploy import Deployment, deployment
 from bench.stack.ready import NotYet, run_jobs
@@ -248,8 +249,7 @@ def test_a_broker_that_does_not_start(tmp_path: Path, journal: Path, monkeypatch
     script = tmp_path / "rabbitmq-server"
     script.write_text("#!/bin/sh\necho 'could not do it: No space left on device'\nexit 70\n")
     script.chmod(0o755)
-    found = rabbitmq.required()
-    monkeypatch.setattr(rabbitmq, "find", lambda: rabbitmq.Installation(script, found.epmd, found.version))
+    play(monkeypatch, "RabbitMQ", path=script)
     with Services(tmp_path) as services:
         with (
             pytest.raises(StackError, match="exit code 70") as caught,
@@ -292,7 +292,7 @@ def test_a_program_that_is_not_installed(
     kept: Services, tmp_path: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Points at the doctor."""
-    monkeypatch.setattr(redis, "find", lambda: None)
+    play(monkeypatch, "Redis", version=())
     with Services(tmp_path) as services, pytest.raises(StackError, match="Redis is not installed") as caught:
         services.acquire(None)
     assert "bench doctor" in str(caught.value)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.stack.cgroups import Cgroup1, Cgroup2, GroupError, Places, make1, make2, places
+from bench.stack.cgroup_places import Places, make1, make2, places
+from bench.stack.cgroups import Cgroup1, Cgroup2, GroupError
 
 MIB = 2**20
 
