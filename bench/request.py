@@ -12,6 +12,7 @@ from bench.expand import default_cpus
 from bench.plan import Box, System
 from bench.records import RunFolder, RunFolderError
 from bench.spec import Experiment, PartSpec, SpecError
+from bench.stack.box import Caps, cores_for
 from bench.stack.systems import SYSTEMS
 from bench.units import format_size, parse_duration
 from workloads import InvalidInput, UnknownTask, load_task
@@ -136,8 +137,12 @@ def part_work(experiment: Experiment, part: PartSpec) -> tuple[str, Any]:
     return name, value
 
 
-def resolve_box(experiment: Experiment) -> Box:
-    """The box in numbers. Raises SpecError when the host is too small for it."""
+def resolve_box(experiment: Experiment, caps: Caps) -> Box:
+    """The box in numbers. Raises SpecError when the host is too small for it.
+
+    Where CPU can't be capped, a box that says 1.5 vCPU would put C and every ideal line in the wrong place:
+    it is then the whole cores that processes are pinned to (all of them where there is no pinning).
+    """
     cores = usable_cores()
     cpus = default_cpus(cores) if experiment.box.cpus == "auto" else experiment.box.cpus
     if cpus > cores:
@@ -147,4 +152,6 @@ def resolve_box(experiment: Experiment) -> Box:
         raise SpecError(
             f"box.memory = {format_size(asked)}: this machine has {format_size(total)}. Ask for less."
         )
+    if not caps.cpu:
+        cpus = float(len(cores_for(cpus)) or cores)
     return Box(cpus, experiment.box.memory)

@@ -31,7 +31,7 @@ def run(request: Request, console: Console) -> int:
     experiment, folder = request.experiment, request.folder
     check_tasks(experiment)
     caps = detect_caps()
-    box = resolve_box(experiment)
+    box = resolve_box(experiment, caps)
     progress = Progress(console)
     announce(console, request, caps, box)
     try:
@@ -123,7 +123,11 @@ def notes(experiment: Experiment, caps: Caps, box: Box, url: str | None) -> list
         return said
     if not (caps.cpu and caps.memory):
         said.append(f"NOT CAPPED ({'CPU and memory' if not caps.cpu else 'memory'}): {caps.why}")
-    if experiment.box.cpus == "auto" and box.cpus < 2:
+    if not caps.cpu:
+        said.append(
+            f"The processes of a system may use {box.cpus:g} core(s), together with everything else here."
+        )
+    elif experiment.box.cpus == "auto" and box.cpus < 2:
         said.append(
             f"The box has {box.cpus:g} vCPU instead of 2: this machine has {environment.usable_cores()} "
             "core(s), and the load generator needs part of one."
