@@ -98,15 +98,13 @@ def required(name: str) -> Installation:
     """Return where one of PROGRAMS is. Raises StackError where it is missing or too old."""
     program = PROGRAMS[name]
     found = program.find()
-    hint = "`bench doctor` says how to get it."
-    if found is None:
-        raise StackError(f"{name} is not installed.", hint=hint)
-    if found.version and found.version < program.minimum:
-        raise StackError(
-            f"{name} {dotted(found.version)} is too old: {dotted(program.minimum)} or later is needed.",
-            hint=hint,
-        )
-    return found
+    if found is not None and (not found.version or found.version >= program.minimum):
+        return found
+    fault = f"{dotted(found.version)} is too old" if found else "is not installed"
+    raise StackError(
+        f"{name} {fault}: {dotted(program.minimum)} or later is needed.",
+        hint="`bench doctor` says how to get it.",
+    )
 
 
 def dotted(version: tuple[int, ...]) -> str:
