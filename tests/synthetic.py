@@ -19,7 +19,7 @@ import numpy as np
 from bench.expand import expand
 from bench.plan import Box, Calibration, System, Trial, Work
 from bench.records import RunFolder
-from bench.spec import Experiment, load
+from bench.spec import Experiment, load, parse
 
 EPOCH = 1_750_000_000.0
 SYSTEMS = {
@@ -72,79 +72,100 @@ def work_of(task: str, value: Any) -> Work:
     return Work(task, value, value["seconds"], value["seconds"], value.get("gil") != "released")
 
 
-def simulate(trial: Trial, arrivals: list[float], stop: float) -> Simulated:
-    """Serve arrivals with processor sharing among at most `slots` running jobs, first come first served."""
-    kind, work, cpus = trial.system.kind, trial.work, trial.box.cpus
-    slots = 10**6 if kind in ("blocking", "external") else trial.system.workers
-    cpu_bound = work.cpu_time >= 0.5 * work.service_time
-    out = Simulated()
-    waiting: list[int] = []
-    running: dict[int, tuple[Ran, float]] = {}
-    now, due, down_until = 0.0, list(enumerate(arrivals)), 0.0
-    admitted: dict[int, float] = {}
+class Server:
+    """Processor sharing among at most `slots` running jobs, first come first served; may die of memory."""
 
-    def speed() -> float:
-        if not cpu_bound:
+    TOUCH = 0.4
+    """Seconds until a job that was started has all its memory."""
+
+    def __init__(self, trial: Trial) -> None:
+        """An idle server."""
+        self.trial, self.kind, self.work = trial, trial.system.kind, trial.work
+        self.threads = self.kind in ("blocking", "external")
+        self.slots = 10**6 if self.threads else trial.system.workers
+        self.out = Simulated()
+        self.waiting: list[int] = []
+        self.running: dict[int, tuple[Ran, float]] = {}
+        self.admitted: dict[int, float] = {}
+        self.now = self.down_until = 0.0
+        self.kill_at = math.inf
+
+    def speed(self) -> float:
+        """How much of a core each running job has."""
+        if self.work.cpu_time < 0.5 * self.work.service_time:
             return 1.0
-        threads = kind in ("blocking", "external") and work.holds_gil
-        cores = min(1.0, cpus) if threads else cpus
-        return min(1.0, cores / max(1, len(running)))
+        cpus = self.trial.box.cpus
+        cores = min(1.0, cpus) if self.threads and self.work.holds_gil else cpus
+        return min(1.0, cores / max(1, len(self.running)))
 
-    while due or waiting or running:
-        while waiting and len(running) < slots and now >= down_until:
-            job = waiting.pop(0)
-            run = Ran(job, now)
-            out.runs.append(run)
-            running[job] = (run, work.service_time)
-            if work.memory and kind == "blocking" and len(running) * work.memory + 2e8 > trial.box.memory:
-                out.events += [
-                    {"t": now, "event": "oom_kill", "role": "web"},
-                    {"t": now, "event": "died", "role": "web"},
-                    {"t": now + 1.0, "event": "restarted", "role": "web"},
-                ]
-                for gone, (cut, _) in running.items():
-                    cut.cut, out.broken[gone] = now, now + 0.02
-                running.clear()
-                down_until = now + 1.0
-                for gone in waiting:
-                    out.broken[gone] = now + 0.03
-                waiting.clear()
-        pace = speed()
-        next_end = min((left for _, left in running.values()), default=math.inf) / pace
-        next_due = due[0][1] - now if due else math.inf
-        next_up = down_until - now if waiting and now < down_until else math.inf
-        step = min(next_end, next_due, next_up)
-        if now + step > stop:
-            for run, _ in running.values():
+    def arrive(self, job: int, t: float) -> None:
+        """Take a job, or refuse it."""
+        if self.kind == "bounded":
+            busy = [
+                a
+                for a, at in self.admitted.items()
+                if self.out.ends.get(a, math.inf) > t and at + self.trial.gateway_timeout > t
+            ]
+            if len(busy) >= self.trial.connection_limit:
+                self.out.refused.add(job)
+                return
+            self.admitted[job] = t
+        if self.now < self.down_until:
+            self.out.broken[job] = self.now + 0.01
+        else:
+            self.waiting.append(job)
+
+    def start(self) -> None:
+        """Start what fits."""
+        while self.waiting and len(self.running) < self.slots:
+            job = self.waiting.pop(0)
+            run = Ran(job, self.now)
+            self.out.runs.append(run)
+            self.running[job] = (run, self.work.service_time)
+            needed = len(self.running) * self.work.memory + 2e8
+            if self.work.memory and self.kind == "blocking" and needed > self.trial.box.memory:
+                self.kill_at = min(self.kill_at, self.now + self.TOUCH)
+
+    def kill(self) -> None:
+        """The kernel kills the process; it is back after a second."""
+        self.kill_at, self.down_until = math.inf, self.now + 1.0
+        for event, t in (("oom_kill", self.now), ("died", self.now), ("restarted", self.down_until)):
+            self.out.events.append({"t": t, "event": event, "role": "web"})
+        for job, (run, _) in self.running.items():
+            run.cut, self.out.broken[job] = self.now, self.now + 0.02
+        self.running.clear()
+
+    def advance(self, step: float) -> None:
+        """Let everybody work for a while."""
+        pace = self.speed()
+        self.now += step
+        for job, (run, left) in list(self.running.items()):
+            self.running[job] = (run, left - step * pace)
+            if left - step * pace <= 1e-9:
+                run.end, run.cpu = self.now, self.work.cpu_time * 1.01
+                self.out.ends[job] = self.now
+                del self.running[job]
+
+
+def simulate(trial: Trial, arrivals: list[float], stop: float) -> Simulated:
+    """Serve arrivals until all is done, or until `stop`."""
+    server = Server(trial)
+    due = list(enumerate(arrivals))
+    while due or server.waiting or server.running:
+        server.start()
+        next_end = min((left for _, left in server.running.values()), default=math.inf) / server.speed()
+        next_due = due[0][1] - server.now if due else math.inf
+        step = min(next_end, next_due, server.kill_at - server.now)
+        if server.now + step > stop:
+            for run, _ in server.running.values():
                 run.cut = stop
             break
-        now += step
-        for job in list(running):
-            run, left = running[job]
-            left -= step * pace
-            if left <= 1e-9:
-                run.end, run.cpu = now, work.cpu_time * 1.01
-                out.ends[job] = now
-                del running[job]
-            else:
-                running[job] = (run, left)
-        while due and due[0][1] <= now + 1e-12:
-            job, t = due.pop(0)
-            if kind == "bounded":
-                busy = sum(
-                    1
-                    for a, at in admitted.items()
-                    if out.ends.get(a, math.inf) > t and at + trial.gateway_timeout > t
-                )
-                if busy >= trial.connection_limit:
-                    out.refused.add(job)
-                    continue
-                admitted[job] = t
-            if now < down_until and kind == "blocking":
-                out.broken[job] = now + 0.01
-            else:
-                waiting.append(job)
-    return out
+        server.advance(step)
+        if server.now >= server.kill_at:
+            server.kill()
+        while due and due[0][1] <= server.now + 1e-12:
+            server.arrive(*due.pop(0))
+    return server.out
 
 
 def simulate_published(trial: Trial, arrivals: list[float], stop: float) -> Simulated:
@@ -285,7 +306,7 @@ def _queued_job(
 def _resources(
     trial: Trial, out: Simulated, jobs: list[dict[str, Any]], requests: list[dict[str, Any]], end: float
 ) -> list[dict[str, Any]]:
-    t = np.arange(0.0, end + 0.25, 0.25)
+    t = np.arange(0.0, max(end, 2.0) + 0.25, 0.125)
     start = np.array([r.start for r in out.runs] or [0.0])
     stop = np.array([r.end if math.isfinite(r.end) else r.cut for r in out.runs] or [1.0])
     stop = np.maximum(np.where(np.isfinite(stop), stop, end), start + 1e-6)
@@ -294,7 +315,10 @@ def _resources(
     running = ((t[:, None] >= start) & (t[:, None] < stop)).sum(axis=1)
     asked = np.sort([r["sent"] for r in requests] or [0.0])
     overhead = 0.0018 * np.searchsorted(asked, t) + 0.03 * t
-    memory = 1.6e8 + running * (trial.work.memory or 1.5e7)
+    touched = np.clip((t[:, None] - start) / Server.TOUCH, 0, 1) * (
+        (t[:, None] >= start) & (t[:, None] < stop)
+    )
+    memory = 1.6e8 + touched.sum(axis=1) * (trial.work.memory or 1.5e7)
     kills = np.array([sum(e["t"] <= x and e["event"] == "oom_kill" for e in out.events) for x in t])
     series = {
         ("box", "cpu"): cpu + overhead,
@@ -337,7 +361,7 @@ def plan(
     works = {}
     for part in experiment.parts:
         task = part.task or experiment.task
-        value = part.input if part.input is not None else experiment.input
+        value = part.input if part.input is not None or part.task else experiment.input
         works[part.name] = work_of(task, value)
     own = {
         name: System(
@@ -385,14 +409,25 @@ def write_run(
         "experiment": {"name": "synthetic", "title": "A simulated run, not a measurement"},
         "trials": [t.to_json() for t in trials],
         "results": results,
-        "environment": {"python": "3.13.1", "system": "Linux", "cpu": "Simulated", "cores": 2, "memory": 8 * 2**30,
-                        "commit": "0123456789ab", "libraries": {"flask": "3.1", "pika": "1.3"}},
-        "caps": {"kind": "cgroup1" if capped else "none", "cpu": capped, "memory": capped,
-                 "why": "" if capped else "this user may not make control groups"},
+        "environment": {
+            "python": "3.13.1",
+            "system": "Linux",
+            "cpu": "Simulated",
+            "cores": 2,
+            "memory": 8 * 2**30,
+            "commit": "0123456789ab",
+            "libraries": {"flask": "3.1", "pika": "1.3"},
+        },
+        "caps": {
+            "kind": "cgroup1" if capped else "none",
+            "cpu": capped,
+            "memory": capped,
+            "why": "" if capped else "this user may not make control groups",
+        },
         "box": asdict(first.box),
         "calibration": [calibration(part, work) for part, work in (works or {}).items()],
         "service_time": first.work.service_time,
-        "reference_capacity": first.load.rate / first.load.relative if first.load.relative else first.capacity,
+        "reference_capacity": first.load.rate / (first.load.relative or 1.0) or first.capacity,
         "deadline": first.deadline,
         "poll_interval": first.poll_interval,
         "seed": 7,
@@ -400,9 +435,106 @@ def write_run(
         "finished": "2025-06-15T12:05:00+00:00" if only is None else None,
         "command": "bench run quick",
         "notes": [],
-    } | changes  # fmt: skip
+    } | changes
     run.write_run(data)
     return folder
+
+
+EVERYTHING = """
+task = "spin"
+input = { seconds = 0.25, gil = "held" }
+deadline = "6S"
+poll_interval = "1S"
+[[parts]]
+name = "load"
+shows = "load"
+systems = ["blocking", "gunicorn", "bounded", "as-published", "queued"]
+rates = ["0.5C", "1.5C"]
+window = "14s"
+warmup = "1s"
+[[parts]]
+name = "gil-released"
+shows = "load"
+systems = ["blocking"]
+input = { seconds = 0.25, gil = "released" }
+rates = ["0.5C"]
+window = "14s"
+[[parts]]
+name = "workers"
+shows = "workers"
+systems = ["gunicorn", "queued"]
+workers = [1, 4]
+rates = ["1.5C"]
+window = "14s"
+[[parts]]
+name = "workers-io"
+shows = "workers"
+systems = ["gunicorn", "queued"]
+workers = [1, 4]
+task = "sleep"
+input = { seconds = 0.25 }
+rates = ["0.9C"]
+window = "4s"
+[[parts]]
+name = "burst"
+shows = "burst"
+systems = ["blocking", "bounded", "queued"]
+arrivals = "burst"
+sizes = [12]
+[[parts]]
+name = "memory"
+shows = "memory"
+systems = ["blocking", "queued"]
+arrivals = "burst"
+sizes = [6]
+task = "memory"
+input = { mb = 600, seconds = 1.0 }
+deadline = "8S"
+needs_memory_cap = true
+[[parts]]
+name = "six-users"
+shows = "closed"
+systems = ["blocking", "queued"]
+workers = [1, 2]
+arrivals = "closed"
+sizes = [6]
+jobs_per_user = 1
+[[parts]]
+name = "short"
+shows = "service_time"
+systems = ["blocking", "queued"]
+arrivals = "burst"
+sizes = [6]
+input = { seconds = 0.125, gil = "held" }
+deadline = "60s"
+[[parts]]
+name = "middle"
+shows = "service_time"
+systems = ["blocking", "queued"]
+arrivals = "burst"
+sizes = [6]
+deadline = "60s"
+[[parts]]
+name = "long"
+shows = "service_time"
+systems = ["blocking", "queued"]
+arrivals = "burst"
+sizes = [6]
+input = { seconds = 1.0, gil = "held" }
+deadline = "60s"
+"""
+"""A small experiment with every kind of part."""
+
+
+def everything(folder: Path, **changes: Any) -> Path:
+    """A run with data for every chart."""
+    return from_text(EVERYTHING, folder, **changes)
+
+
+def from_text(text: str, folder: Path, **changes: Any) -> Path:
+    """A run of an experiment given as text."""
+    trials, works = plan(parse(text, "test", "everything"))
+    return write_run(folder, trials, works, **changes)
 
 
 def built_in(name: str, folder: Path, **changes: Any) -> Path:

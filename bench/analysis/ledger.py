@@ -18,7 +18,7 @@ FATES = (
     "lost",
     "unfinished",
 )
-"""What can have become of a job. `gateway_timeout`, `gave_up` and `error` together are *failed*."""
+"""What can have become of a job. `gateway_timeout`, `gave_up`, `error` and `wrong` together are *failed*."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Ledger:
 
     @property
     def failed(self) -> int:
-        """504, given up, or another error."""
-        return self.gateway_timeout + self.gave_up + self.error
+        """Told of a failure, or handed a wrong result: 504, given up, another error, wrong."""
+        return self.gateway_timeout + self.gave_up + self.error + self.wrong
 
     @property
     def delivered(self) -> int:
@@ -63,7 +63,7 @@ class Ledger:
 
     @property
     def never(self) -> int:
-        """No verified result and not told so at once: failed, wrong, dropped, lost or unfinished."""
+        """No verified result and not told so at once: failed, dropped, lost or unfinished."""
         return self.arrivals - self.delivered - self.rejected
 
     @property

@@ -192,7 +192,11 @@ def _ints(frame: pd.DataFrame, column: str) -> Ints:
 
 
 def _codes(frame: pd.DataFrame, column: str, known: Sequence[str]) -> Ints:
-    return pd.Categorical(frame[column], categories=list(known)).codes.astype(np.int64)
+    """Index of each value in `known`, -1 for another: looked up once for each different value."""
+    codes, values = pd.factorize(frame[column])
+    places = np.array([known.index(v) if v in known else -1 for v in values] + [-1], dtype=np.int64)
+    found: Ints = places[codes]
+    return found
 
 
 def _jobs(frame: pd.DataFrame) -> Jobs:

@@ -49,7 +49,7 @@ def figure(value: float) -> str:
 
 def rate(value: float) -> str:
     """Jobs per second."""
-    return f"{figure(value)} jobs/s"
+    return f"{figure(value)} {'job' if figure(value) == '1' else 'jobs'}/s"
 
 
 def percent(share: float) -> str:

@@ -95,8 +95,8 @@ def _response_title(group: LoadGroup) -> str:
     firsts = {s.kind: s for s, _ in reversed(rows)}
     rows = [(s, p) for s, p in rows if firsts[s.kind] is s]
     never = [s.label for s, p in rows if math.isinf(median(p))]
-    told = sorted((median(p), s.label) for s, p in rows if math.isfinite(median(p)))
-    told = told if len(told) < 3 else [told[0], told[-1]]
+    reached = sorted((median(p), s.label, s.kind) for s, p in rows if math.isfinite(median(p)))
+    told = [(t, label) for n, (t, label, kind) in enumerate(reached) if n == 0 or kind == "queued"]
     parts = []
     if told:
         parts.append(f"the median user waits {listing([f'{seconds(t)} with {label}' for t, label in told])}")

@@ -273,6 +273,11 @@ def whole_numbers(axes: Axes, most: int = 9) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(most, integer=True))
 
 
+def round_ticks(axes: Axes) -> None:
+    """Ticks of the x axis at numbers that are easy to read."""
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+
+
 def few_ticks(axes: Axes) -> None:
     """At most three steps on the y axis."""
     axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))

@@ -13,7 +13,7 @@ from bench.analysis.timeline import Timeline
 from bench.analysis.words import count, figure, listing, percent, rate, seconds, size, times
 from bench.charts.chart import Chart, Context
 from bench.charts.palette import ALARM, GRID, MUTED, Look
-from bench.charts.style import Axes, Canvas, Panel, few_ticks, whole_numbers
+from bench.charts.style import Axes, Canvas, Panel, few_ticks, round_ticks, whole_numbers
 
 STRIP, GAP, FOOT, HEAD = 0.92, 0.27, 0.5, 0.44
 """Inches: a strip's height, the gap between strips, below the lowest, above the highest."""
@@ -130,8 +130,9 @@ def _panel(
             _name(axes, "memory, GiB")
         whole_numbers(axes, 3) if which == "jobs" else few_ticks(axes)
         _deaths(axes, line, named=n == len(strips) - 1)
+        round_ticks(axes)
         if n:
-            axes.set_xticklabels([])
+            axes.tick_params(labelbottom=False)
         else:
             axes.set_xlabel("seconds since the first arrival")
     canvas.heading(canvas.figure.axes[-1], series.label, _heading(f), look.light)
@@ -160,10 +161,12 @@ def _jobs(axes: Axes, line: Timeline, look: Look) -> None:
         _right(axes, "in flight", 0.82, look.light)
         if line.depth:
             _right(axes, "in queue", 0.52, MUTED)
+        late = line.in_flight.t[peak] > 0.1 * axes.get_xlim()[1]
         axes.annotate(
             f"{line.in_flight.value[peak]:.0f}",
             (line.in_flight.t[peak], line.in_flight.value[peak]),
-            xytext=(2, 2), textcoords="offset points", ha="left", size=6.8, color=look.light, weight="bold",
+            xytext=(-2 if late else 2, 2), textcoords="offset points", ha="right" if late else "left",
+            size=6.8, color=look.light, weight="bold",
         )  # fmt: skip
 
 

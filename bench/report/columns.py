@@ -79,6 +79,7 @@ COLUMNS = (
     Column("in_time", "in time", _count("in_time"), always=True),
     Column("late", "late", _count("late"), always=True),
     Column("rejected", "rejected", _count("rejected"), always=True),
+    Column("failed", "failed", lambda f: f.ledger.failed, page=False),
     Column("gateway_timeout", "504", _count("gateway_timeout"), always=True),
     Column("gave_up", "gave up", _count("gave_up"), always=True),
     Column("error", "error", _count("error"), always=True),

@@ -15,7 +15,14 @@ HEADINGS = ("part", "system", "workers", "load", "λ, jobs/s", "arrivals", "in t
 def markdown(analysis: Analysis) -> str:
     """summary.md."""
     run = analysis.run
-    lines = [f"# {run.title}", "", f"`{run.id}` · {conditions(analysis)}", "", analysis.verdict.lead, ""]
+    lines = [
+        f"# {_escaped(run.title)}",
+        "",
+        f"`{run.id}` · {conditions(analysis)}",
+        "",
+        _escaped(analysis.verdict.lead),
+        "",
+    ]
     lines += [f"- **{f.label}.** {_escaped(f.more)}" for f in analysis.verdict.findings if f.more]
     lines += ["", *_table(analysis)]
     if analysis.notes:
@@ -31,7 +38,7 @@ def markdown(analysis: Analysis) -> str:
 
 def terminal(analysis: Analysis) -> str:
     """The verdict and what to know, wrapped for a terminal."""
-    blocks = [textwrap.fill(analysis.verdict.lead, WIDTH)]
+    blocks = [_fill(analysis.verdict.lead)]
     blocks += [_item(f"{f.label}: {f.more}") for f in analysis.verdict.findings if f.more]
     notes = [_item(n.text, "! " if n.tone != "note" else "· ") for n in analysis.notes]
     return "\n".join([*blocks, *(["", *notes] if notes else [])])
@@ -49,7 +56,19 @@ def conditions(analysis: Analysis) -> str:
 
 
 def _item(text: str, mark: str = "- ") -> str:
-    return textwrap.fill(text, WIDTH, initial_indent=mark, subsequent_indent="  ")
+    return _fill(text, initial_indent=mark, subsequent_indent="  ")
+
+
+def _fill(text: str, *, initial_indent: str = "", subsequent_indent: str = "") -> str:
+    # Names of trials and paths are to be copied: never broken.
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=initial_indent,
+        subsequent_indent=subsequent_indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def _table(analysis: Analysis) -> Iterator[str]:
@@ -62,7 +81,7 @@ def _table(analysis: Analysis) -> Iterator[str]:
 
 def _cells(f: Figures) -> list[str]:
     held = f.ledger
-    counts = (held.arrivals, held.in_time, held.late, held.rejected, held.failed + held.wrong + held.dropped,
+    counts = (held.arrivals, held.in_time, held.late, held.rejected, held.failed + held.dropped,
               held.lost, held.unfinished)  # fmt: skip
     percentiles = [f.response[0.5], f.response[0.95]]
     return [

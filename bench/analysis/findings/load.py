@@ -12,7 +12,7 @@ from bench.plan import Kind
 ALIKE_SHARE = 0.05
 """Two systems are alike while their shares in time differ by no more than this (or by one job) …"""
 ALIKE_TIME = 1.0
-"""… and their median times to result by less than this many service times."""
+"""… and their median times to result by less than this many service times, or one poll interval."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Pair:
         """Whether users would notice no difference."""
         arrivals = self.queue.total(lambda f: f.ledger.arrivals)
         gap = abs(in_time(self.queue) - in_time(self.rival))
-        near = abs(self.cost) < ALIKE_TIME * self.queue.trial.work.service_time
+        trial = self.queue.trial
+        near = abs(self.cost) < max(ALIKE_TIME * trial.work.service_time, trial.poll_interval)
         return gap <= max(ALIKE_SHARE, 1.001 / max(arrivals, 1)) and near
 
 
@@ -120,7 +121,10 @@ def _not_alike(group: LoadGroup, queue: Series, rival: Series, first: Pair) -> F
     both = (median(first.queue), median(first.rival))
     text = lead
     if all(0 < m < math.inf for m in both):
-        text += f" The median user waits {seconds(both[0])} and {seconds(both[1])}."
+        text += (
+            f" There the median user waits {seconds(both[0])} with {queue.label} and {seconds(both[1])} with "
+            f"{rival.label}."
+        )
     return Finding("alike", "Lowest load", text, lead)
 
 

@@ -50,14 +50,18 @@ def return_words(series: Series, returns: Mapping[str, Returns]) -> str:
     point = series.points[0]
     arrivals, delivered = point.total(lambda f: f.ledger.arrivals), point.total(lambda f: f.ledger.delivered)
     on_time, away = point.total(lambda f: f.ledger.in_time), point.total(lambda f: f.ledger.rejected)
-    lost = point.total(lambda f: f.ledger.lost)
-    never = point.total(lambda f: f.ledger.never) - lost
+    failed, lost = (
+        point.total(lambda f: f.ledger.failed + f.ledger.dropped),
+        point.total(lambda f: f.ledger.lost),
+    )
+    open_ = point.total(lambda f: f.ledger.unfinished)
     last = seconds(last_return(point, returns))
     if delivered == arrivals:
         share = "all in time" if on_time == arrivals else f"{on_time:,} of them in time"
         return f"{series.label} delivers all {arrivals:,}, {share}, the last after {last}"
-    bad = [f"fails {never:,} of {arrivals:,}"] if never else []
+    bad = [f"fails {failed:,} of {arrivals:,}"] if failed else []
     bad += [f"loses {lost:,} of {arrivals:,}"] if lost else []
+    bad += [f"leaves {open_:,} of {arrivals:,} unfinished"] if open_ else []
     bad += [f"turns {away:,} of {arrivals:,} away at once"] if away else []
     late = f" and {delivered - on_time:,} late" if delivered > on_time else ""
     got = f", {on_time:,} in time{late}" if delivered else ""
