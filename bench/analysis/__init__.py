@@ -127,7 +127,8 @@ def _worth_a_timeline(groups: Groups) -> list[str]:
         first = {s.kind: s for s in reversed(group.series) if not s.variant and s.kind != "bounded"}
         for series in first.values():
             point = series.points[-1]
-            if point.trial.load.rate > min(group.reference, point.trial.capacity):
+            limits = [c for c in (group.reference, point.trial.capacity) if c > 0]
+            if point.trial.load.rate > min(limits, default=0.0):
                 chosen.append(point.trial.id)
     for memory in groups.memory:
         chosen += [series.points[0].trial.id for series in memory.series]

@@ -85,7 +85,8 @@ class LoadGroup:
     def relative(self, point: Point) -> float:
         """Realised arrivals as a multiple of the reference capacity; the plan's own multiple without one."""
         realised = point.value(lambda f: f.rates.offered) / self.reference
-        return realised if math.isfinite(realised) else point.trial.load.relative
+        planned = math.nan if point.trial.system.kind == "external" else point.trial.load.relative
+        return realised if math.isfinite(realised) else planned
 
     def main(self) -> "LoadGroup":
         """The group without variants of a kind (other result path, restarted, …) once it would be crowded."""
@@ -272,7 +273,9 @@ def _main_part(members: Sequence[Figures]) -> str:
 
 
 def _reference(members: Iterable[Figures]) -> float:
-    found = [f.trial.load.rate / f.trial.load.relative for f in members if f.trial.load.relative > 0]
+    """C; what a service can sustain that somebody else runs, nobody knows."""
+    ours = [f.trial for f in members if f.trial.system.kind != "external"]
+    found = [t.load.rate / t.load.relative for t in ours if t.load.relative > 0]
     return found[0] if found else math.nan
 
 
