@@ -37,6 +37,8 @@ class Timeline:
     memory: Line
     """Bytes."""
     last_arrival: float
+    settled: float
+    """When the last job was decided or the last process died; after it only lost jobs are waited for."""
     end: float
     kills: tuple[float, ...]
     """OOM kills."""
@@ -65,10 +67,18 @@ def timeline(records: TrialRecords) -> Timeline:
         cpu=_cpu(records, zero),
         memory=_since(zero, *box_series(records, "memory")),
         last_arrival=float(jobs.arrival[-1]) - zero if len(jobs) else 0.0,
-        end=max([records.end - zero, 1.0, *(t + AFTER for t in (*kills, *deaths))]),
+        settled=max([_decided(records) - zero, 1.0, *(t + AFTER for t in (*kills, *deaths))]),
+        end=max(records.end - zero, 0.0),
         kills=kills,
         deaths=deaths,
     )
+
+
+def _decided(records: TrialRecords) -> float:
+    """When the last job that was not cut off ended for its client."""
+    done = records.jobs.done[~records.jobs.is_("unfinished")]
+    done = done[np.isfinite(done)]
+    return float(done.max()) if len(done) else records.end
 
 
 def _since(zero: float, t: Floats, value: Floats) -> Line:

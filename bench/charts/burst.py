@@ -180,8 +180,13 @@ def _closed_title(group: PartGroup, returns: Mapping[str, Returns]) -> str:
     queue = [s for s in group.series if s.kind == "queued"][-1:]
     parts = []
     for series in blocking + queue or list(group.series[:1]):
-        last = seconds(last_return(series.points[0], returns))
-        delivered = series.points[0].total(lambda f: f.ledger.delivered)
-        outcome = f"the slowest waits {last}" if delivered else "nobody gets a result"
+        point = series.points[0]
+        delivered, asked = (
+            point.total(lambda f: f.ledger.delivered),
+            point.total(lambda f: f.ledger.arrivals),
+        )
+        outcome = f"{delivered} of {asked} get a result" if delivered else "nobody gets a result"
+        if delivered == asked:
+            outcome = f"the slowest waits {seconds(last_return(point, returns))}"
         parts.append(f"with {series.label} {outcome}")
     return f"{count(group.size, 'user')} at once: {'; '.join(parts)}"

@@ -65,7 +65,7 @@ def _chart(
         if any(getattr(t, {"jobs": "in_flight"}.get(which, which)) for t in shown.values())
     ]
     height = HEAD + FOOT + len(strips) * STRIP + (len(strips) - 1) * GAP
-    end = max(t.end for t in shown.values()) * 1.02 + 0.05
+    end = max(max(t.settled, t.last_arrival) for t in shown.values()) * 1.04 + 0.05
 
     def draw(context: Context) -> Canvas:
         canvas = Canvas.make(name, title, len(rows), height, stamp=context.stamp)
