@@ -9,8 +9,11 @@ from bench.analysis.groups import PartGroup, Series
 from bench.analysis.latency import Returns
 from bench.analysis.words import count, seconds
 from bench.charts.chart import Chart, Context
+from bench.charts.labels import Label, label_ends, label_margin
+from bench.charts.marks import upright
 from bench.charts.palette import FATE_LOOKS, MUTED, PAPER
-from bench.charts.style import SMALL, Axes, Canvas, Label, label_ends, label_margin, upright, whole_numbers
+from bench.charts.scales import whole_numbers
+from bench.charts.style import SMALL, Axes, Canvas
 
 
 def burst_chart(group: PartGroup, returns: Mapping[str, Returns]) -> Chart | None:

@@ -11,7 +11,10 @@ from bench.analysis.groups import LoadGroup, Series
 from bench.analysis.latency import Curve
 from bench.analysis.words import percent, rate, seconds
 from bench.charts.chart import Chart, Context
-from bench.charts.style import Axes, Canvas, fold, guide, legend, plot, swatch, time_axis
+from bench.charts.labels import fold
+from bench.charts.marks import guide, legend, plot, swatch
+from bench.charts.scales import time_axis
+from bench.charts.style import Axes, Canvas
 
 TICKS = (0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 0.99999)
 

@@ -8,7 +8,10 @@ from bench.analysis.figures import Figures
 from bench.analysis.groups import Point, Series
 from bench.analysis.intervals import Estimate
 from bench.charts.chart import Context
-from bench.charts.style import SMALL, Axes, Label, interval, label_ends, plot, time_axis
+from bench.charts.labels import Label, label_ends
+from bench.charts.marks import interval, plot
+from bench.charts.scales import time_axis
+from bench.charts.style import SMALL, Axes
 
 Figure = Callable[[Figures], float | None]
 Across = Callable[[Point], float]

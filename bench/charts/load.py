@@ -10,20 +10,12 @@ from bench.analysis.latency import arrivals_needed
 from bench.analysis.ledger import FATES
 from bench.analysis.words import figure, listing, percent, rate, seconds
 from bench.charts.chart import Chart, Context
+from bench.charts.labels import label_margin
 from bench.charts.lines import Drawn, amounts, gather, span, times
+from bench.charts.marks import fate_patch, guide, legend, shade_above
 from bench.charts.palette import EDGE, FATE_LOOKS, MUTED
-from bench.charts.style import (
-    Axes,
-    Canvas,
-    Panel,
-    fate_patch,
-    guide,
-    label_margin,
-    legend,
-    load_axis,
-    percent_axis,
-    shade_above,
-)
+from bench.charts.scales import load_axis, percent_axis
+from bench.charts.style import Axes, Canvas, Panel
 
 CAUSES = tuple(fate for fate in FATES if fate != "in_time")
 

@@ -13,7 +13,8 @@ from bench.analysis.timeline import Timeline
 from bench.analysis.words import count, figure, listing, percent, rate, seconds, size, times
 from bench.charts.chart import Chart, Context
 from bench.charts.palette import ALARM, GRID, MUTED, Look
-from bench.charts.style import Axes, Canvas, Panel, few_ticks, round_ticks, whole_numbers
+from bench.charts.scales import few_ticks, round_ticks, whole_numbers
+from bench.charts.style import Axes, Canvas, Panel
 
 STRIP, GAP, FOOT, HEAD = 0.92, 0.27, 0.5, 0.44
 """Inches: a strip's height, the gap between strips, below the lowest, above the highest."""

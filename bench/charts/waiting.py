@@ -7,8 +7,10 @@ import numpy as np
 from bench.analysis.findings.parts import growth_shape, waits
 from bench.analysis.groups import PartGroup
 from bench.charts.chart import Chart, Context
+from bench.charts.labels import Label, label_ends, label_margin
+from bench.charts.marks import plot
 from bench.charts.palette import MUTED
-from bench.charts.style import SMALL, Axes, Canvas, Label, label_ends, label_margin, plot
+from bench.charts.style import SMALL, Axes, Canvas
 
 
 def waiting_chart(group: PartGroup) -> Chart | None:

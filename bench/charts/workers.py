@@ -9,20 +9,13 @@ from bench.analysis.groups import Point, Series, WorkersGroup
 from bench.analysis.latency import arrivals_needed
 from bench.analysis.words import count, figure, of_capacity, percent, rate, seconds
 from bench.charts.chart import Chart, Context
+from bench.charts.labels import label_margin
 from bench.charts.lines import Drawn, amounts, gather, span, times
 from bench.charts.load import CAUSES, bars, fate_count, response_at
+from bench.charts.marks import fate_patch, guide, legend, remark
 from bench.charts.palette import MUTED
-from bench.charts.style import (
-    Axes,
-    Canvas,
-    Panel,
-    fate_patch,
-    guide,
-    label_margin,
-    legend,
-    percent_axis,
-    remark,
-)
+from bench.charts.scales import percent_axis
+from bench.charts.style import Axes, Canvas, Panel
 
 Figures = list[Drawn]
 

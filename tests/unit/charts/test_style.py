@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.charts.labels import fold, spread
 from bench.charts.palette import _LOOKS, FATE_LOOKS, PAPER, Palette, css_variables
-from bench.charts.style import fold, spread
 
 
 def luminance(colour: str) -> float:
