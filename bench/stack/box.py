@@ -146,7 +146,8 @@ def _try_kind(kind: BoxKind) -> Caps:
     name = f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}-check"
     group: Group | None = None
     try:
-        group = _make(kind, name, TRIAL_BOX)
+        with _signals_wait():
+            group = _make(kind, name, TRIAL_BOX)
         cpus, memory = group.in_force()
         done = subprocess.run(
             [*group.enter_prefix(), "sleep", "0.01"], capture_output=True, text=True, timeout=10, check=False
@@ -161,6 +162,16 @@ def _try_kind(kind: BoxKind) -> Caps:
     finally:
         if group is not None:
             group.remove()
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back for the moment in which a group exists that nobody owns yet."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _make(kind: BoxKind, name: str, box: Box) -> Group:
@@ -193,17 +204,18 @@ def open_box(name: str, box: Box, workspace: Workspace | None = None) -> Iterato
     kind = detect_caps().kind
     mark = workspace.mark if workspace else f"{os.getpid()}-{secrets.token_hex(4)}"
     group: Group | None = None
-    if kind != "none":
-        try:
-            group = _make(kind, f"{PREFIX}{mark}-{name}", box)
-        except GroupError as error:
-            raise StackError(
-                f"No box of {box.cpus:g} CPUs and {box.memory / 2**20:.0f} MiB can be made: {error}.",
-                hint="`bench doctor` shows what can be capped here.",
-            ) from None
+    try:
+        with _signals_wait():
+            if kind != "none":
+                group = _make(kind, f"{PREFIX}{mark}-{name}", box)
+            if workspace and group:
+                workspace.own_cgroups(group.folders)
+    except GroupError as error:
+        raise StackError(
+            f"No box of {box.cpus:g} CPUs and {box.memory / 2**20:.0f} MiB can be made: {error}.",
+            hint="`bench doctor` shows what can be capped here.",
+        ) from None
     handle = BoxHandle(name, box, kind, group)
-    if workspace and group:
-        workspace.own_cgroups(group.folders)
     try:
         yield handle
     finally:

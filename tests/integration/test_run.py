@@ -166,7 +166,7 @@ def test_the_report_is_rebuilt_offline_from_the_raw_records(ci_run, tmp_path):
 
 def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path):
     """Exit code 130, a page of what there is, the rest after --resume; nothing left running in between."""
-    (tmp_path / "my.toml").write_text(TINY.replace('["4/s"]', '["4/s", "5/s"]'))
+    (tmp_path / "my.toml").write_text(TINY.replace('["4/s"]', '["4/s", "5/s"]').replace("queued", "gunicorn"))
     running = subprocess.Popen(
         [sys.executable, "-m", "bench", "run", "my.toml"],
         cwd=tmp_path,
@@ -201,7 +201,7 @@ def test_a_function_of_ones_own_is_measured_first_and_then_compared(tmp_path):
         "import time\n\ndef caption(job):\n    time.sleep(job['s'])\n    return {'said': job['s']}\n"
     )
     (tmp_path / "input.json").write_text('{"s": 0.03}')
-    (tmp_path / "my.toml").write_text(TINY)
+    (tmp_path / "my.toml").write_text(TINY.replace('"blocking", ', ""))
     done = bench(
         "run", "my.toml", "--task", "mine:caption", "--input", "input.json", "--deadline", "2s", cwd=tmp_path
     )
@@ -276,7 +276,7 @@ def test_a_system_that_does_not_come_up_fails_its_trial_and_the_run_goes_on(tmp_
     broken.mkdir()
     (broken / "nginx").write_text("#!/bin/sh\necho 'no such luck' >&2\nexit 1\n")
     (broken / "nginx").chmod(0o755)
-    (tmp_path / "my.toml").write_text(TINY)
+    (tmp_path / "my.toml").write_text(TINY.replace("queued", "gunicorn"))
     done = bench("run", "my.toml", cwd=tmp_path, PATH=f"{broken}:{os.environ['PATH']}")
     assert done.returncode == 1, done.stdout + done.stderr
     results = only_run(tmp_path).read_run()["results"]
