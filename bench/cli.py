@@ -95,10 +95,6 @@ def up_command(
         port=port,
     )
     raise typer.Exit(up.run(wish, as_json=as_json, folder=logs))
-    from bench import up
-
-    wish = up.Wish(system, workers, task, job_input, deadline, cpus, memory, port)
-    raise typer.Exit(up.run(wish, as_json=as_json))
 
 
 @app.command("report")

@@ -64,12 +64,11 @@ RESOURCES = pa.schema(
     [
         ("trial", pa.string()),
         ("t", pa.float64()),
-        (
-            "subject",
-            pa.string(),
-        ),  # box | web | worker | broker | store | gateway | generator | queue | canary
-        ("metric", pa.string()),  # cpu (cumulative s) | memory (bytes) | throttled (cumulative s) | periods |
-        #   throttled_periods | oom_kills (cumulative) | ready | unacked | consumers (counts) | loop (CPU s)
+        # box | web | worker | broker | epmd | store | gateway | generator | queue | canary
+        ("subject", pa.string()),
+        # cpu (cumulative s) | memory (bytes) | throttled (cumulative s) | periods | throttled_periods |
+        # oom_kills (cumulative) | ready | consumers (counts) | loop (CPU s)
+        ("metric", pa.string()),
         ("value", pa.float64()),
     ]
 )

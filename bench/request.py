@@ -137,18 +137,19 @@ def part_work(experiment: Experiment, part: PartSpec) -> tuple[str, Any]:
     return name, value
 
 
-def resolve_box(experiment: Experiment, caps: Caps) -> Box:
-    """The box in numbers. Raises SpecError when the host is too small for it.
+def resolve_box(experiment: Experiment, caps: Caps, *, checked: bool = True) -> Box:
+    """The box in numbers. Raises SpecError when the host is too small for it, unless it is not `checked`:
+    nothing will be put into it.
 
     Where CPU can't be capped, a box that says 1.5 vCPU would put C and every ideal line in the wrong place:
     it is then the whole cores that processes are pinned to (all of them where there is no pinning).
     """
     cores = usable_cores()
     cpus = default_cpus(cores) if experiment.box.cpus == "auto" else experiment.box.cpus
-    if cpus > cores:
+    if checked and cpus > cores:
         raise SpecError(f'box.cpus = {cpus:g}: this machine has {cores}. Ask for less, or for "auto".')
     asked, total = experiment.box.memory, psutil.virtual_memory().total
-    if asked > total:
+    if checked and asked > total:
         raise SpecError(
             f"box.memory = {format_size(asked)}: this machine has {format_size(total)}. Ask for less."
         )

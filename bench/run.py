@@ -16,6 +16,7 @@ from bench.progress import Progress
 from bench.records import RunFolder
 from bench.request import Request, check_tasks, part_work, resolve_box, systems
 from bench.spec import Experiment
+from bench.stack import StackError
 from bench.stack.box import Caps, detect_caps
 from bench.stack.services import Services
 from bench.sweep import Result, sweep
@@ -31,7 +32,7 @@ def run(request: Request, console: Console) -> int:
     experiment, folder = request.experiment, request.folder
     check_tasks(experiment)
     caps = detect_caps()
-    box = resolve_box(experiment, caps)
+    box = resolve_box(experiment, caps, checked=request.url is None)
     progress = Progress(console)
     announce(console, request, caps, box)
     try:
@@ -71,8 +72,12 @@ def _measure(request: Request, caps: Caps, box: Box, progress: Progress) -> int:
         if not request.url:
             for calibration in state["calibration"]:
                 progress.stage(f"measuring the service time of {calibration['task']} once more")
-                again = measure(calibration["part"], calibration["task"], calibration["input"], request, box)
-                calibration["after"] = asdict(again.calibration)
+                task, value = calibration["task"], calibration["input"]
+                try:
+                    again = measure(calibration["part"], task, value, request, box)
+                    calibration["after"] = asdict(again.calibration)
+                except StackError as error:  # no reason to throw a whole run away
+                    state["notes"].append(f"{task} could not be measured again after the run: {error.what}")
         state["finished"] = now()
         folder.write_run(state)
     return sum(r.status == "failed" for r in results.values())

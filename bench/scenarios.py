@@ -1,8 +1,8 @@
 """The Locust entry: `locust -f bench/scenarios.py`, with its web page or `--headless`.
 
 Against `--host URL`, or, with none given, against a system of its own that lives as long as Locust does.
-`locust -f bench/scenarios.py --help` lists the options under "Queuebench". The harness drives the same file
-with `--trial FILE --records FOLDER` and says when to begin on standard input (`bench.load.driver`).
+`--options` lists its options (Locust prints `--help` before it has read this file). The harness drives the
+same file with `--trial FILE --records FOLDER` and says when to begin on standard input (`bench.load.driver`).
 """
 
 import atexit

@@ -4,6 +4,7 @@ The schema is the pydantic models below; `load` reads a file or a built-in exper
 relative (times in S, rates in C) stays relative here; `bench.expand` resolves it once S is known.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from pydantic import (
 )
 
 from bench.plan import Arrivals, Kind, Shows
-from bench.units import Duration, Rate, parse_duration, parse_rate, parse_size
+from bench.units import Duration, Rate, format_size, parse_duration, parse_rate, parse_size
 
 BUILT_IN_SYSTEMS = (
     "blocking",
@@ -51,7 +52,28 @@ _Positive = Annotated[_Duration, AfterValidator(_above_zero)]
 _Rate = Annotated[
     Rate, BeforeValidator(lambda v: v if isinstance(v, Rate) else parse_rate(v)), PlainSerializer(str)
 ]
-_Size = Annotated[int, BeforeValidator(lambda v: v if isinstance(v, int) else parse_size(v))]
+LEAST_MEMORY = 64 * 2**20
+"""Bytes. A box smaller than this is a slip of the pen."""
+
+
+def _enough(size: int) -> int:
+    if size < LEAST_MEMORY:
+        raise ValueError(
+            f"{format_size(size)} hold no server at all; give at least {format_size(LEAST_MEMORY)}"
+        )
+    return size
+
+
+def _carried_by_json(value: Any) -> Any:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"can't be sent as JSON: {error}") from None
+    return value
+
+
+_Size = Annotated[int, BeforeValidator(lambda v: _enough(v if type(v) is int else parse_size(v)))]
+_Json = Annotated[Any, AfterValidator(_carried_by_json)]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 _Workers = Annotated[int, Field(ge=1, le=256)]
 
@@ -109,7 +131,7 @@ class PartSpec(_Strict):
     think: _Duration = Duration(0.0)
     jobs_per_user: Annotated[int, Field(ge=0)] = 0
     task: str | None = None
-    input: Any = None
+    input: _Json = None
     deadline: _Positive | None = None
     poll_interval: _Positive | None = None
     drain: _Positive | None = None
@@ -124,7 +146,7 @@ class Experiment(_Strict):
     name: _Name = "experiment"
     title: str = ""
     task: str
-    input: Any = None
+    input: _Json = None
     """The JSON value each job is given; left out: the task's example."""
     deadline: _Positive
     gateway_timeout: _Positive | None = None
@@ -196,9 +218,10 @@ def _contradictions(data: dict[str, Any]) -> Iterator[tuple[tuple[int | str, ...
         if not isinstance(part, dict):
             continue
         here = ("parts", n)
-        if str(part.get("name")) in seen:
-            yield (*here, "name"), f'two parts are named "{part["name"]}"'
-        seen.add(str(part.get("name")))
+        called = part.get("name")
+        if isinstance(called, str) and called in seen:
+            yield (*here, "name"), f'two parts are named "{called}"'
+        seen.add(str(called))
         systems = part.get("systems")
         for name in systems if isinstance(systems, list) else []:
             if name not in known:

@@ -39,6 +39,10 @@ def execute(trial: Trial, services: Services | None, run: RunFolder, show: Calla
                 deployed = stack.enter_context(
                     deployment(trial, services=services, folder=folder, journal=journal)
                 )
+            if trial.needs_memory_cap and deployed and deployed.box.in_force()["memory"] is None:
+                raise StackError(
+                    "The memory cap is not in force; the trial would eat the machine's own memory."
+                )
             url = deployed.base_url if deployed else str(trial.system.url)
             trees = ProcessTrees(lambda: _roles(deployed, generator.pid))
             sampler = stack.enter_context(Sampler(_probes(deployed, trees)))

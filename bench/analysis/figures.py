@@ -1,5 +1,6 @@
 """Everything worth knowing of one trial, as numbers. Pure."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +37,8 @@ class Figures:
 
     @property
     def capacity(self) -> float:
-        """Jobs per second this system can sustain, by its definition."""
-        return self.trial.capacity
+        """Jobs per second this system can sustain, by its definition; NaN for one that somebody else runs."""
+        return math.nan if self.trial.system.kind == "external" else self.trial.capacity
 
     @property
     def rho(self) -> float:
@@ -47,7 +48,8 @@ class Figures:
     @property
     def ideal(self) -> float:
         """The most that could be delivered per second: what was offered, or what can be sustained."""
-        return min(self.rates.offered, self.capacity)
+        known = not math.isnan(self.capacity)
+        return min(self.rates.offered, self.capacity) if known else self.rates.offered
 
     @property
     def window_in_s(self) -> float:

@@ -147,7 +147,7 @@ def load_groups(figures: Sequence[Figures]) -> list[LoadGroup]:
     ]
     groups: list[list[Figures]] = []
     for f in chosen:
-        home = next((g for g in groups if _together(g[0].trial, f.trial)), None)
+        home = next((g for g in groups if all(_together(m.trial, f.trial) for m in g)), None)
         if home is None:
             groups.append([f])
         else:
@@ -257,11 +257,15 @@ def _sweep_key(trial: Trial) -> tuple[str, str, str, float]:
 
 
 def _together(a: Trial, b: Trial) -> bool:
-    """Whether two trials' offered loads mean the same and can share an axis."""
+    """Whether two trials' offered loads mean the same and can share an axis.
+
+    Above capacity a figure is one of its window, so the same load with another window is another load.
+    """
     same_work = _work_key(a.work) == _work_key(b.work)
     near = abs(a.work.service_time / b.work.service_time - 1) <= _ALIKE
     gil_only = a.work.task == b.work.task and a.work.holds_gil != b.work.holds_gil and near
-    return a.box == b.box and (same_work or gil_only)
+    same_load = a.load.label != b.load.label or math.isclose(a.load.window, b.load.window)
+    return a.box == b.box and same_load and (same_work or gil_only)
 
 
 def _main_part(members: Sequence[Figures]) -> str:

@@ -143,9 +143,12 @@ def lost_jobs(records: TrialRecords) -> Flags:
     patience = grace(records)
     if not len(runs):
         capacity = records.trial.capacity
-        # Journalled nowhere: lost only if the drain outlasted the backlog's work by the vocabulary's factor.
+        # Journalled nowhere: lost only if the drain outlasted the backlog's work by the vocabulary's factor,
+        # and no result came any more at its end.
         needed = 2 * np.count_nonzero(open_) / capacity if capacity > 0 else np.inf
-        return open_ & (cut_off - records.window[1] >= max(needed, patience))
+        results = jobs.done[jobs.is_("ok")]
+        quiet = not len(results) or float(results.max()) <= cut_off - patience
+        return open_ & quiet & (cut_off - records.window[1] >= max(needed, patience))
     ended = np.zeros(len(jobs), dtype=bool)
     known = (runs.job >= 0) & np.isfinite(runs.end) & (runs.end <= cut_off - patience)
     ended[runs.job[known]] = True

@@ -29,11 +29,9 @@ def rates(records: TrialRecords, counted: Ledger) -> Rates:
     """Normalise by what really happened, not by the nominal rate."""
     nan = float("nan")
     arrivals = records.trial.load.arrivals
-    start, end = records.window
     if arrivals == "burst":
         return Rates(nan, nan, nan, nan)
-    if arrivals == "closed" and records.trial.load.jobs_per_user:
-        end = max(end, records.end)
+    start, end = records.span
     span = end - start
     if span <= 0 or not counted.arrivals:
         return Rates(nan, nan, nan, nan)
@@ -94,9 +92,7 @@ class Polling:
 
 def polling(records: TrialRecords) -> Polling:
     """Count polls and requests in the window (the whole trial where it has no window)."""
-    start, end = records.window
-    if end <= start:
-        end = records.end
+    start, end = records.span
     span = end - start
     sent, kind = records.requests.sent, records.requests.kind
     inside = (sent >= start) & (sent <= end)

@@ -67,9 +67,7 @@ def growth(t: Floats, value: Floats, start: float, end: float) -> float:
 
 def usage(records: TrialRecords) -> Usage:
     """Summarise one trial's samples and events."""
-    start, end = records.window
-    if end <= start:
-        end = records.end
+    start, end = records.span
     _, memory = box_series(records, "memory")
     _, throttled = samples(records, "box", "throttled")
     _, kills = samples(records, "box", "oom_kills")

@@ -131,6 +131,18 @@ class TrialRecords:
         return start, planned if end is None else end
 
     @property
+    def span(self) -> tuple[float, float]:
+        """What rates are taken over: the window; where it has no length of its own, to the last job's end.
+
+        So it is with a burst, and with closed users who each do so many jobs.
+        """
+        start, end = self.window
+        load = self.trial.load
+        if end <= start or (load.arrivals == "closed" and load.jobs_per_user):
+            end = max(start, self.end)
+        return start, end
+
+    @property
     def end(self) -> float:
         """When the last job ended for its client, or was cut off."""
         done = self.jobs.done[np.isfinite(self.jobs.done)]

@@ -104,11 +104,9 @@ def _in_flight(records: TrialRecords, zero: float) -> Line:
 
 def _depth(records: TrialRecords, zero: float) -> Line:
     t, ready = samples(records, "queue", "ready")
-    other, unacked = samples(records, "queue", "unacked")
     if not len(t):
         return Line(np.zeros(0), np.zeros(0))
-    total = ready + (np.interp(t, other, unacked) if len(other) else 0.0)
-    return _since(zero, t, total)
+    return _since(zero, t, ready)
 
 
 def _cpu(records: TrialRecords, zero: float) -> Line:

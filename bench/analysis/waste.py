@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.analysis.ledger import fates
+from bench.analysis.resources import samples
 from bench.analysis.tables import Floats, TrialRecords
 
 
@@ -74,5 +75,27 @@ def _weights(records: TrialRecords) -> Floats:
     wall = np.clip(np.where(np.isfinite(wall), wall, 0.0), 0.0, None)
     if not cpu_bound(records):
         return wall
-    # Nobody read the CPU clock of what was killed: at most its wall time, at most one job's CPU time.
-    return np.where(np.isfinite(runs.cpu), runs.cpu, np.minimum(wall, work.cpu_time))
+    # Nobody read the CPU clock of what was killed: at most its wall time, at most one job's CPU time; and all
+    # of them together no more than the processes were seen to burn beyond what is known. Under processor
+    # sharing many a thread had run for long and got next to nothing.
+    known = np.isfinite(runs.cpu)
+    guessed = np.where(known, 0.0, np.minimum(wall, work.cpu_time))
+    total = float(guessed.sum())
+    if total > 0:
+        left = max(0.0, _cpu_burnt(records) - float(runs.cpu[known].sum()))
+        guessed *= min(1.0, left / total)
+    return np.where(known, runs.cpu, guessed)
+
+
+def _cpu_burnt(records: TrialRecords) -> float:
+    """CPU seconds of the processes that run tasks; where they were not sampled, what they could have used."""
+    burnt = [float(value[-1] - value[0]) for value in _task_cpu(records) if len(value) > 1]
+    if burnt:
+        return sum(burnt)
+    trial = records.trial
+    alone = trial.system.kind == "blocking" and trial.work.holds_gil
+    return (min(1.0, trial.box.cpus) if alone else trial.box.cpus) * (records.end - records.window[0])
+
+
+def _task_cpu(records: TrialRecords) -> list[Floats]:
+    return [samples(records, role, "cpu")[1] for role in ("web", "worker")]

@@ -84,8 +84,13 @@ def server_timing(value: str) -> dict[str, float]:
     return found
 
 
-def path_of(location: str) -> str:
-    """Path and query of a Location header, for the same origin; empty when there is nothing usable in it."""
+def path_of(location: str, prefix: str = "") -> str:
+    """Path and query of a Location header, for the same origin; empty when there is nothing usable in it.
+
+    The origin's own `prefix` is taken off, since every request puts it there again.
+    """
     parts = urlsplit(location.strip())
     path = parts.path + (f"?{parts.query}" if parts.query else "")
+    if prefix and path.startswith(prefix + "/"):
+        path = path[len(prefix) :]
     return path if path.startswith("/") and re.fullmatch(r"[!-~]+", path) else ""

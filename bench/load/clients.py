@@ -30,6 +30,8 @@ UNKNOWN_PAUSE = 1.0
 """Seconds between polls, at least, once the server does not know the job any more."""
 PASSING = frozenset({0, 429, 502, 503, 504})
 """Statuses of a poll that say nothing of the job: no answer, or something on the way restarts or is full."""
+DONE = frozenset({"done", "completed", "finished", "success"})
+"""How a service that is spoken to as the post's may call a job that has its result."""
 STILL_RUNNING = frozenset({"processing", "queued", "pending", "running"})
 
 
@@ -62,6 +64,8 @@ class Manner:
     """Seconds the client waits for any one answer."""
     poll_interval: float
     verifier: Verifier
+    prefix: str = ""
+    """Path before every route, as in the origin's URL."""
 
 
 class Ask(Protocol):
@@ -98,7 +102,7 @@ def jobs(job: Job, ask: Ask, manner: Manner) -> Outcome:
     answer = ask("submit", "POST", "/jobs", "/jobs", _input_body(manner))
     if not 200 <= answer.status < 300:
         return _refused(job, answer)
-    where = answers.path_of(answer.header("location")) or _job_path(answer)
+    where = answers.path_of(answer.header("location"), manner.prefix) or _job_path(answer)
     if not where:
         return _failed(job, "the submission was accepted without a Location or an id")
     job.accepted = answer.done
@@ -147,7 +151,7 @@ def published(job: Job, ask: Ask, manner: Manner) -> Outcome:  # noqa: PLR0911 -
             return _failed(job, "the answer to a poll is not a JSON object with a status")
         if document["status"] in STILL_RUNNING:
             continue
-        if "output" not in document or document["output"] is None:
+        if "output" not in document or document["status"] not in DONE:
             return _failed(job, _failure(answer, document["status"]))
         return _delivered(job, answer, manner.verifier.objection_to(document["output"], answer.body))
 

@@ -27,7 +27,7 @@ from bench.plan import Calibration
 POLL = 0.05
 """Seconds between polls while measuring: finer than under load, where S is the question."""
 PATIENCE = 600.0
-"""Seconds to wait for one answer of an idle service before giving up."""
+"""Seconds to wait for one job of an idle service before giving up."""
 MAX_REPEATS = 20
 
 
@@ -36,14 +36,18 @@ def measure(url: str, task: str, value: Any, budget: float) -> Calibration:
     origin = origin_of(url)
     client = client_for(find_face(origin))
     clock = Clock()
-    manner = Manner(value, PATIENCE, POLL, Verifier(task, value))
+    manner = Manner(value, PATIENCE, POLL, Verifier(task, value), origin.prefix)
     samples: list[float] = []
     began = time.monotonic()
     while not samples or (time.monotonic() - began < budget and len(samples) < MAX_REPEATS):
         job = Job(f"probe-{uuid.uuid4().hex}", "warmup", clock.now())
         ask = _Plain(job, Connection(origin, clock))
         try:
-            outcome = client(job, ask, manner)
+            with gevent.Timeout(PATIENCE):
+                outcome = client(job, ask, manner)
+        except gevent.Timeout:
+            last = f"the last answer was {job.status}" if job.status else job.error or "no answer came"
+            raise LoadError(f"{url} gave no result within {PATIENCE:g} s; {last}") from None
         finally:
             ask.connection.close()
         if outcome != "ok":

@@ -44,7 +44,11 @@ class Session:
         self._assignment = assignment
         self._client = client_for(assignment.face)
         self._manner = Manner(
-            assignment.value, assignment.patience, assignment.poll_interval, setting.verifier
+            assignment.value,
+            assignment.patience,
+            assignment.poll_interval,
+            setting.verifier,
+            setting.origin.prefix,
         )
         load = assignment.load
         self.closed = load.arrivals == "closed"

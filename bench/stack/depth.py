@@ -18,10 +18,13 @@ class QueueDepth:
         self._lock = threading.Lock()
         self._connection: Any = None
         self._channel: Any = None
+        self._closed = False
 
     def __call__(self) -> dict[str, int] | None:
         """Return `ready` and `consumers`; None when the queue or its broker is not there just now."""
         with self._lock:
+            if self._closed:  # a sampler may ask once more while the system goes down
+                return None
             try:
                 if self._channel is None:
                     self._connection = rabbitmq.connect(self._url)
@@ -33,8 +36,9 @@ class QueueDepth:
             return {"ready": told.message_count, "consumers": told.consumer_count}
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection for good."""
         with self._lock:
+            self._closed = True
             self._drop()
 
     def _drop(self) -> None:

@@ -23,7 +23,7 @@ def consume(settings: Settings, task: Task, journal: Path | None) -> None:
     def callback(_channel: Any, _method: Any, properties: Any, body: bytes) -> None:
         message = json.loads(body)
         client_id = (properties.headers or {}).get(helpers.REQUEST_ID, message["id"])
-        execution = execute(task, message["no"], client_id, journal, "worker")
+        execution = execute(task, message["no"], client_id, journal, "worker", alone=True)
         post_back(f"{settings.api_url}/factorial/update", message["id"], execution.output)
 
     channel = helpers.connect(settings).channel()
