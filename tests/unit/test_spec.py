@@ -88,6 +88,29 @@ def test_two_parts_of_one_name_are_refused():
     assert "two parts" in "\n".join(errors(GOOD + GOOD[GOOD.index("[[parts]]") :]))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('memory = "2GiB"', "memory = -1", "at least 64 MiB"),
+        ('memory = "2GiB"', "memory = true", "not a size"),
+        ('memory = "2GiB"', 'memory = "0B"', "at least 64 MiB"),
+        ('task = "spin"', 'task = "spin"\ninput = 2026-01-01', "can't be sent as JSON"),
+        ('task = "spin"', 'task = "spin"\ninput = { seconds = nan }', "can't be sent as JSON"),
+        ('name = "load"\n', "", "name: missing"),
+    ],
+)
+def test_values_that_would_go_wrong_later_are_refused_at_once(old, new, words):
+    """A memory of -1 lifts the cap on some kernels; a date can't be sent to a server."""
+    assert words in "\n".join(errors(GOOD.replace(old, new)))
+
+
+def test_two_parts_without_a_name_are_two_lines_and_no_traceback():
+    """Both lines are named."""
+    part = GOOD[GOOD.index("[[parts]]") :].replace('name = "load"\n', "")
+    found = errors(GOOD[: GOOD.index("[[parts]]")] + part + part)
+    assert sum("name: missing" in line for line in found) == 2
+
+
 def test_text_that_is_no_toml_says_where():
     """tomllib's own message has line and column."""
     assert "line 1" in errors("task = = 3")[0]

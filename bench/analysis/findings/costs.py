@@ -9,7 +9,7 @@ from bench.analysis.findings.load import load_words, window_words
 from bench.analysis.groups import LoadGroup
 from bench.analysis.rates import CPU_PER_POLL
 from bench.analysis.run import names
-from bench.analysis.words import about, count, figure, percent, rate, seconds, times
+from bench.analysis.words import about, count, figure, listing, percent, rate, seconds, times
 
 
 def wasted(group: LoadGroup) -> Finding | None:
@@ -42,10 +42,11 @@ def published(figures: Sequence[Figures]) -> Finding | None:
     for name in names([f.trial for f in own]):
         mine = [f for f in own if f.trial.system.name == name]
         text.append(_published_words(name, mine))
-    if any(f.usage.deaths and f.ledger.lost for f in own):
+    fatal = sorted({f.trial.system.heartbeat for f in own if f.usage.deaths and f.ledger.lost})
+    if fatal:
         text.append(
             "Its consumer takes every waiting job at once and does not answer the broker's heartbeat "
-            f"({seconds(own[0].trial.system.heartbeat)}) while it works; what it held is gone with it."
+            f"({listing([seconds(s) for s in fatal])}) while it works; what it held is gone with it."
         )
     return Finding("published", "As published", " ".join(text)) if text else None
 

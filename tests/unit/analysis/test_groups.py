@@ -48,6 +48,16 @@ def test_a_load_trial_lends_its_point_to_the_worker_sweep():
     assert group.reference == pytest.approx(6.0)
 
 
+def test_the_same_load_over_another_window_is_another_load():
+    """Above capacity a figure is one of its window: 8 s and 10 s at twice the capacity do not compare."""
+    load = {"rate": 12.0, "label": "2C", "relative": 2.0}
+    found = analysed(
+        named("queued", load={**load, "window": 8.0}),
+        named("as-published", "as_published", part="longer", load={**load, "window": 10.0}),
+    )
+    assert [[s.label for s in g.series] for g in found.groups.loads] == [["queued"], ["as-published"]]
+
+
 def test_work_that_waits_has_a_worker_chart_of_its_own():
     """CPU-bound and I/O-bound sweeps do not mix."""
     cpu = [named("queued", id_=f"c{n}", shows="workers", workers=n) for n in (1, 2)]

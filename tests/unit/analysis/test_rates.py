@@ -132,6 +132,26 @@ def test_what_was_killed_counts_up_to_the_kill_and_no_more_than_one_job():
     assert waste(records(jobs, runs)).twice_or_cut == pytest.approx(1.4)
 
 
+def test_threads_that_were_cut_off_weigh_no_more_than_the_cpu_that_was_burnt():
+    """Twenty threads under one GIL each ran for 1.5 s of wall time and together burnt 1.5 s of CPU."""
+    jobs = [job(f"j{n}", 100.0, 101.5, "gateway_timeout", accepted=NAN) for n in range(20)]
+    runs = [run_of(f"j{n}", 100.0, cut=101.5) for n in range(20)]
+    burnt = [sample(100.0, "web", "cpu", 2.0), sample(101.5, "web", "cpu", 3.5)]
+    assert waste(records(jobs, runs, resources=burnt)).twice_or_cut == pytest.approx(1.5)
+    unsampled = waste(records(jobs, runs, of=trial(system={"kind": "blocking"})))
+    assert unsampled.twice_or_cut == pytest.approx(1.5), "one core, for as long as it lasted"
+
+
+def test_polls_of_closed_users_are_spread_over_all_the_time_they_took():
+    """With so many jobs a user the window ends as soon as the last user has begun."""
+    closed = trial(load={"arrivals": "closed", "rate": 0.0, "size": 2, "jobs_per_user": 1, "window": 0.0})
+    marks = [event(100.0, "window_started", "generator"), event(100.1, "window_ended", "generator")]
+    poll = {"job": "a", "kind": "poll", "elapsed": 0.01, "status": 200, "bytes": 1, "error": ""}
+    asked = [{**poll, "sent": 100.0 + n} for n in range(1, 5)]
+    found = polling(records([job("a", 100.0, 105.0, polls=4)], events=marks, requests=asked, of=closed))
+    assert found.per_second == pytest.approx(0.8)
+
+
 def test_the_boxs_own_counters_come_first_and_the_sum_of_its_processes_second():
     """The generator and the gateway stand outside the box."""
     own = [sample(100.0 + t, "box", "cpu", 1.5 * t) for t in range(11)]
