@@ -70,6 +70,12 @@ def test_a_location_gives_a_path_that_can_be_asked_for(location, path):
     assert answers.path_of(location) == path
 
 
+def test_a_location_below_the_origins_prefix_is_asked_for_once_below_it():
+    """A service at http://host/api answers `Location: /api/jobs/1`, and every request adds /api again."""
+    assert answers.path_of("/api/jobs/1", prefix="/api") == "/jobs/1"
+    assert answers.path_of("/apis/jobs/1", prefix="/api") == "/apis/jobs/1"
+
+
 def test_errors_say_what_the_server_said():
     """Problem details give their detail, in one line."""
     assert answers.problem(409, b'{"title": "t", "detail": "not\\n yet"}') == "HTTP 409: not yet"
