@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from queued_system import QueueSystem
 
+from bench.stack.services import BROKER_VARIABLE, STORE_VARIABLE, Services
+
 QUEUED_WORK = '''
 import os, signal, time
 
@@ -29,6 +31,13 @@ def end(x):
         return 10 ** 5000
     return x
 '''
+
+
+@pytest.fixture
+def pointed_at(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what the test starts use the session's broker and store, as a user's own; saves RabbitMQ's boot."""
+    monkeypatch.setenv(BROKER_VARIABLE, services.broker_url)
+    monkeypatch.setenv(STORE_VARIABLE, services.store_url.rpartition("/")[0] + "/5")
 
 
 @pytest.fixture

@@ -195,6 +195,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path):
     assert (again.returncode, "nothing to resume" in again.stderr) == (2, True)
 
 
+@pytest.mark.usefixtures("pointed_at")
 def test_a_function_of_ones_own_is_measured_first_and_then_compared(tmp_path):
     """`--task module:function --input FILE --deadline`, from the folder that the function lives in."""
     (tmp_path / "mine.py").write_text(

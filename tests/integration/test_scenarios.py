@@ -304,6 +304,7 @@ def test_a_wrong_value_on_the_page_stops_the_test_and_not_locust(page):
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("pointed_at")
 @pytest.mark.parametrize("system", ["blocking", "queued"])
 def test_with_no_host_a_system_of_its_own_is_brought_up(tmp_path, system):
     """A real one, for as long as Locust lives; every job comes back verified."""

@@ -85,8 +85,18 @@ def gone(pids: list[int], pid: int) -> bool:
     return not alive and not list(temporary_root().glob(f"{PREFIX}{pid}-*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_is_held_until_told_to_end(up: Callable[..., Up], number: int) -> None:
+def test_sigterm_ends_it_as_well(up: Callable[..., Up]) -> None:
+    """As a service manager or a script would."""
+    held = up("blocking", "--json")
+    facts = held.facts()
+    assert {process["role"] for process in facts["processes"]} == {"web", "gateway"}
+    assert facts["broker_url"] is None
+    code, said, _ = held.end(signal.SIGTERM)
+    assert (code, said) == (0, "")
+    assert gone([process["pid"] for process in facts["processes"]], held.process.pid)
+
+
+def test_it_is_held_until_told_to_end(up: Callable[..., Up]) -> None:
     """One line of JSON for scripts and nothing else on stdout; exit code 0, because this is how it ends."""
     held = up("queued", "--workers", "1", "--json")
     facts = held.facts()
@@ -101,7 +111,7 @@ def test_it_is_held_until_told_to_end(up: Callable[..., Up], number: int) -> Non
     assert facts["broker_url"].startswith("amqp://")
     assert facts["store_url"].startswith("redis://")
     run_jobs("queued", facts["base_url"], 0.01, 2, timeout=PATIENCE)
-    code, said, _ = held.end(number)
+    code, said, _ = held.end(signal.SIGINT)
     assert (code, said) == (0, "")
     assert gone([process["pid"] for process in facts["processes"]], held.process.pid)
 
