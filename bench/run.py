@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import environment, report
+from bench import environment
 from bench.calibration import Measured, measure, reference_capacity
 from bench.expand import expand
 from bench.interrupt import Interrupted, interruptible
@@ -31,6 +31,9 @@ def run(request: Request, console: Console) -> int:
     """
     experiment, folder = request.experiment, request.folder
     check_tasks(experiment)
+    # matplotlib takes half a second to import: not before bad usage has been told.
+    from bench import report
+
     caps = detect_caps()
     box = resolve_box(experiment, caps, checked=request.url is None)
     progress = Progress(console)
@@ -157,6 +160,8 @@ def announce(console: Console, request: Request, caps: Caps, box: Box) -> None:
 
 
 def _interrupted(folder: RunFolder, console: Console) -> int:
+    from bench import report
+
     console.print("\ninterrupted; everything that was started has been ended", highlight=False)
     if folder.run_json.exists():
         page = report.build(folder.path)

@@ -119,12 +119,12 @@ def bring_up(chosen: Chosen) -> str:
         ],
         logs=chosen.records / "stack" if chosen.records else None,
     )
-    print(f"queuebench: bringing up {chosen.system} …", file=sys.stderr)  # noqa: T201 - takes seconds
+    print(f"queuebench: bringing up {chosen.system} …", file=sys.stderr)  # noqa: T201 - for a person - takes seconds
     with sigterm_raises():
         url = stack.start()
     atexit.register(stack.stop)  # for a second Ctrl-C, which passes Locust's own events by
     hooks.quit.add_listener(lambda **_: stack.stop())
-    print(f"queuebench: {chosen.system} answers at {url}", file=sys.stderr)  # noqa: T201
+    print(f"queuebench: {chosen.system} answers at {url}", file=sys.stderr)  # noqa: T201 - for a person
     return url
 
 
@@ -179,7 +179,7 @@ def sigterm_raises() -> Iterator[None]:
 
 def leave(why: str) -> NoReturn:
     """End Locust with one line."""
-    print(f"queuebench: {why}", file=sys.stderr)  # noqa: T201 - a command's message to its user
+    print(f"queuebench: {why}", file=sys.stderr)  # noqa: T201 - for a person - a command's message to its user
     sys.exit(BAD_USAGE)
 
 

@@ -67,7 +67,7 @@ def trials(run: RunFolder) -> pd.DataFrame:
 
 def of(run: RunFolder, system: str, part: str, table: str) -> pd.DataFrame:
     """Rows of a raw table for the trials of one system in one part."""
-    frame = run.read(table)  # type: ignore[arg-type]
+    frame = run.read(table)
     return frame[frame["trial"].str.contains(f"-{part}-{system}-w")]
 
 
