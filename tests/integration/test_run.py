@@ -128,9 +128,10 @@ def test_the_caps_in_force_are_those_that_were_asked_for(ci_run):
 
 
 def test_the_ledger_balances(ci_run):
-    """Every arrival of every trial stands in exactly one column of the table."""
+    """Every arrival of every trial that was run stands in exactly one column of the table."""
     run, _ = ci_run
-    table = trials(run)
+    table = trials(run).query("status == 'done'")
+    assert len(table) >= 10
     jobs = run.read("jobs").query("phase == 'window'").groupby("trial").size()
     columns = ["in_time", "late", "rejected", "failed", "lost", "unfinished", "dropped"]
     assert (table[columns].sum(axis=1) == table["arrivals"]).all()
