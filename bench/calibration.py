@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.expand import capacity
 from bench.load.external import measure_url
 from bench.plan import Box, Calibration, Work
 from bench.request import Request
@@ -60,4 +61,4 @@ def as_work(name: str, value: Any, measured: Calibration) -> Work:
 
 def reference_capacity(experiment: Experiment, work: Work, box: Box) -> float:
     """The C of `1.2C`, in jobs per second: what the reference number of workers can sustain in the box."""
-    return min(experiment.reference_workers / work.service_time, box.cpus / max(work.cpu_time, 1e-4))
+    return capacity("queued", experiment.reference_workers, work, box.cpus)

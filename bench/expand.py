@@ -6,21 +6,13 @@ becomes seconds and jobs per second.
 
 import random
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bench.plan import Box, Kind, Load, System, Trial, Work
 from bench.spec import Experiment, PartSpec
 
 POLL_FLOOR = 0.1
 """Seconds. Below this, polling a web server at 1.8 ms of its CPU a poll would be most of the work."""
-
-
-@dataclass(frozen=True)
-class WorkKey:
-    """Which task on which input: what needs a calibration of its own."""
-
-    task: str
-    input_json: str
 
 
 def capacity(kind: Kind, workers: int, work: Work, cpus: float) -> float:
@@ -142,6 +134,11 @@ def part_loads(part: PartSpec, reference: float, service_time: float) -> list[Lo
     return loads
 
 
+def jobs_offered(load: Load) -> float:
+    """How many jobs a load brings, warm-up included."""
+    return load.rate * (load.warmup + load.window) if load.rate else load.size * max(1, load.jobs_per_user)
+
+
 def drain_limit(load: Load, capacity: float, deadline: float) -> float:
     """Seconds after the window at which unfinished jobs are cut off.
 
@@ -150,7 +147,7 @@ def drain_limit(load: Load, capacity: float, deadline: float) -> float:
     machine would look as if the system had lost it.
     """
     slow = capacity / 2
-    offered = load.rate * (load.warmup + load.window) if load.rate else load.size * max(1, load.jobs_per_user)
+    offered = jobs_offered(load)
     worked = slow * (load.warmup + load.window) if load.rate else 0.0
     return deadline + 2 * max(0.0, offered - worked) / slow + 10.0
 
@@ -158,7 +155,7 @@ def drain_limit(load: Load, capacity: float, deadline: float) -> float:
 def expected_seconds(trial: Trial) -> float:
     """About how long the trial takes, for the ETA: arrivals, the backlog's work, deployment and stop."""
     load = trial.load
-    offered = load.rate * (load.warmup + load.window) if load.rate else load.size * max(1, load.jobs_per_user)
+    offered = jobs_offered(load)
     work = offered / trial.capacity
     if trial.system.kind in ("blocking", "gunicorn", "bounded"):
         work = min(work, load.warmup + load.window + trial.gateway_timeout)
