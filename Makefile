@@ -3,6 +3,8 @@
 .PHONY: help setup bench test test-unit lint benchmark-harness clean
 
 BIN := .venv/bin
+# Two at a time: most integration tests wait most of their time. By file, so that files share what they start.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 export PYTHON
 
 help: ## show this
@@ -16,11 +18,11 @@ bench: setup ## the quick experiment, and where its page is (EXPERIMENT=standard
 
 test: ## all tests, with real services (ARGS="-k box" to choose)
 	@scripts/setup --tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-unit: ## the tests that start nothing
 	@scripts/setup --tests --no-system
-	@$(BIN)/python -m pytest tests/unit $(ARGS)
+	@$(PYTEST) tests/unit $(ARGS)
 
 lint: ## style, types, and which package may import which
 	@scripts/setup --tests --no-system

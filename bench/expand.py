@@ -12,7 +12,8 @@ from bench.plan import Box, Kind, Load, System, Trial, Work
 from bench.spec import Experiment, PartSpec
 
 POLL_FLOOR = 0.1
-"""Seconds. Below this, polling a web server at 1.8 ms of its CPU a poll would be most of the work."""
+"""Seconds; the least of an interval given in multiples of S. Below it, polling a web server at 1.8 ms of its
+CPU a poll would be most of the work."""
 
 
 def capacity(kind: Kind, workers: int, work: Work, cpus: float) -> float:
@@ -63,7 +64,8 @@ def _part_trials(
     service = work.service_time
     deadline = (part.deadline or experiment.deadline).seconds(service)
     gateway = (experiment.gateway_timeout or part.deadline or experiment.deadline).seconds(service)
-    poll = max(POLL_FLOOR, (part.poll_interval or experiment.poll_interval).seconds(service))
+    interval = part.poll_interval or experiment.poll_interval
+    poll = max(POLL_FLOOR if interval.in_service_times else 0.0, interval.seconds(service))
     trials = []
     for name in part.systems:
         # Threads do not come in workers: the one-process server is measured once, not once a worker count.

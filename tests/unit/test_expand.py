@@ -6,6 +6,7 @@ from bench import spec
 from bench.expand import capacity, default_cpus, drain_limit, expand, expected_seconds
 from bench.plan import Box, Load, Trial, Work
 from bench.request import systems
+from bench.units import Duration
 
 SPIN = Work("spin", {"seconds": 0.25}, service_time=0.25, cpu_time=0.25)
 SLEEP = Work("sleep", {"seconds": 0.25}, service_time=0.25, cpu_time=0.0, holds_gil=False)
@@ -73,6 +74,14 @@ def test_relative_times_and_rates_are_resolved():
     assert (one.deadline, one.gateway_timeout, one.poll_interval) == (1.5, 1.5, 0.25)
     assert one.load.rate == pytest.approx(7.2)
     assert one.load.window == pytest.approx(60 / 7.2)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [(Duration(0.05), 0.05), (Duration(0.1, True), 0.1), (Duration(2, True), 0.5)]
+)
+def test_a_poll_interval_in_seconds_is_taken_as_it_is(written: Duration, seconds: float):
+    """Only one in multiples of S has a floor: who writes 50 ms means it."""
+    assert {t.poll_interval for t in trials(poll_interval=written)} == {seconds}
 
 
 def test_the_bounded_rival_admits_what_can_be_done_within_the_deadline():
