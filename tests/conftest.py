@@ -1,6 +1,7 @@
 """Fixtures for every test, skips that say why, and the check that nothing is left behind."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,6 +24,13 @@ RUN_MARK = "QUEUEBENCH_TEST_RUN"
 """Environment variable that everything a test starts inherits, however far down."""
 PATIENCE = 5.0
 """Seconds in which what a test ended must be gone."""
+
+
+def pytest_configure() -> None:
+    """Undo what `nohup` or a shell's `&` left: ignored signals are inherited, and tests send real ones."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 # --- what this machine lacks ---
