@@ -1,0 +1,93 @@
+"""What the store takes and gives, apart from what workers know too (`queued.job`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from queued.job import Job, State
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """One submission."""
+
+    job: Job
+    key: str | None = None
+    """The client's Idempotency-Key; keys of different owners never meet."""
+    fingerprint: str = ""
+    """What was submitted, in short: the same key with another one is a conflict."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What became of one submission."""
+
+    accepted: bool
+    """False: a conflict, or it would wait too long, or too many wait: nothing was written."""
+    job_id: str
+    """The new job's, or that of the first submission with the same key."""
+    replayed: bool
+    """The same key and fingerprint were seen before: nothing was written, and nothing is to be published."""
+    conflict: bool
+    """The same key came with another fingerprint before."""
+    expected_wait: float | None
+    """Seconds until it is begun; None: unknown, because no worker is there or none has ended a job yet."""
+    ahead: int
+    """Jobs before it in its queue."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """How busy a queue is."""
+
+    waiting: int
+    running: int
+    due: int
+    """Jobs that wait for their next attempt."""
+    workers: int
+    slots: int
+    """Jobs that these workers do at the same time."""
+    service_time: float | None
+    """Seconds a job takes, a running mean; None: none has ended yet."""
+    oldest: float | None
+    """Seconds that the job has waited in the queue that waits longest; None: none waits."""
+    counters: Mapping[str, int]
+    """Events since the store was emptied, by name: see `COUNTERS`."""
+    expected_wait: float | None = None
+    """Seconds that a job submitted now would wait; None: nobody knows."""
+
+
+COUNTERS = (
+    "accepted",
+    "replayed",
+    "rejected",  # by admission
+    "refused",  # the broker did not take it
+    "begun",
+    "done",
+    "failed",
+    "retried",
+    "dead",  # failed, and to the dead letters
+    "cancelled",
+    "expired",
+    "lost",  # an attempt's worker was lost
+    "returned",  # given back
+    "requeued",  # published again by the keeper
+    "revived",
+)
+"""What `Load.counters` counts. One that never happened is 0."""
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A webhook that is to be sent."""
+
+    job_id: str
+    url: str
+    state: State
+    """The final one."""
+    task: str
+    created: float
+    """Unix time in seconds."""
+    finished: float
+    """Unix time in seconds."""
+    tries: int
+    """How often it was tried in vain."""

@@ -1,0 +1,147 @@
+"""Who follows a job hears of each change of it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+import redis
+from queued_system import PATIENCE, eventually
+
+from queued.job import Done, Failed, Held, Job, new_id
+from queued.problem import job_failed
+from queued.settings import Settings
+from queued.store import NewJob, Store, StoreError, Told
+
+pytestmark = pytest.mark.integration
+
+QUEUE = "jobs.sleep"
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    with closing(Store(Settings("amqp://nowhere:1", store_url, "sleep", retry_first=0))) as store:
+        yield store
+
+
+@pytest.fixture
+def told(store: Store) -> Iterator[Told]:
+    with closing(store.listen()) as told:
+        yield told
+
+
+def new_job(**more: float) -> Job:
+    return Job(new_id(), "sleep", 1, 5.0, queue=QUEUE, **more)  # type: ignore[arg-type]
+
+
+def test_every_change_is_heard(store: Store, told: Told) -> None:
+    """Queued, begun, progress, a retry, given back, thought lost, ended in any way, and brought back."""
+    job, late = new_job(), new_job(deadline=1.0)
+    for one in (job, late):
+        told.follow(one.id)
+
+    def hears(one: Job = job) -> None:
+        assert told.next(PATIENCE) == one.id
+        assert told.next(0) is None
+
+    store.create([NewJob(job)])
+    hears()
+    store.begin([job], "w")
+    hears()
+    store.renew([Held(job.id, QUEUE, 1, 0.5)], "w")
+    hears()
+    store.renew([Held(job.id, QUEUE, 1, 0.5)], "w")
+    assert told.next(0.05) is None
+    store.finish([(job, 1, Failed(job_failed("x"), retry=True))])
+    hears()
+    store.begin([job], "w")
+    hears()
+    store.give_back([Held(job.id, QUEUE, 2)])
+    hears()
+    store.begin([job], "w")
+    hears()
+    store.finish([(job, 3, Failed(job_failed("x")))])
+    hears()
+    store.revive(job)
+    hears()
+    store.cancel(job.id)
+    hears()
+    store.create([NewJob(late)])
+    hears(late)
+    store.sweep_deadlines(10)
+    hears(late)
+
+
+def test_what_nobody_follows_is_not_heard(store: Store, told: Told) -> None:
+    """Neither another job nor one that is no longer followed; followed again it is heard again."""
+    job, other = new_job(), new_job()
+    told.follow(job.id)
+    store.create([NewJob(other)])
+    told.unfollow(job.id)
+    told.follow(other.id)
+    store.cancel(other.id)
+    assert told.next(PATIENCE) == other.id
+    store.create([NewJob(job)])
+    assert told.next(0.05) is None
+    told.follow(job.id)
+    store.cancel(job.id)
+    assert told.next(PATIENCE) == job.id
+
+
+def test_many_follow_while_one_listens(store: Store, told: Told) -> None:
+    """What is read after `follow` has returned misses nothing: each change since then is heard."""
+    jobs = [new_job() for _ in range(200)]
+    heard: set[str] = set()
+    listening = threading.Event()
+
+    def listen() -> None:
+        listening.set()
+        until = time.monotonic() + PATIENCE
+        while len(heard) < len(jobs) and time.monotonic() < until:
+            job_id = told.next(0.5)
+            if job_id is not None:
+                heard.add(job_id)
+
+    def follow(job: Job) -> None:
+        told.follow(job.id)
+        store.finish([(job, 1, Done(b"1", None))])
+
+    with ThreadPoolExecutor(9) as pool:
+        listener = pool.submit(listen)
+        listening.wait(PATIENCE)
+        for future in [pool.submit(follow, job) for job in jobs]:
+            future.result()
+        listener.result()
+    assert heard == {job.id for job in jobs}
+
+
+def test_waiting_ends_in_time(told: Told) -> None:
+    """With nothing to hear, None, when it was asked for."""
+    began = time.monotonic()
+    assert told.next(0.2) is None
+    assert 0.2 <= time.monotonic() - began < PATIENCE
+
+
+def test_silence_is_looked_into(store: Store, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is asked now and then whether it is there; where it is, listening goes on as if nothing was."""
+    monkeypatch.setattr("queued.store.told.QUIET", 0.05)
+    told.follow("id")
+    for _ in range(10):
+        assert told.next(0.05) is None
+    store.create([NewJob(Job("id", "sleep", 1, 5.0, queue=QUEUE))])
+    assert told.next(PATIENCE) == "id"
+
+
+def test_a_lost_connection_is_told_once_and_for_all(store: Store, store_url: str, told: Told) -> None:
+    """Who waits does not wait on; the connection never comes back silently without what it followed."""
+    told.follow("id")
+    with ThreadPoolExecutor(1) as pool, redis.Redis.from_url(store_url) as raw:
+        waiting = pool.submit(told.next, PATIENCE)
+        eventually(lambda: raw.client_kill_filter(_type="pubsub") > 0, "the connection is cut")
+        with pytest.raises(StoreError):
+            waiting.result()
+    for call in (lambda: told.next(0), lambda: told.follow("other"), lambda: told.unfollow("id")):
+        with pytest.raises(StoreError):
+            call()
