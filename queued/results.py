@@ -2,17 +2,25 @@
 
 import http.client
 import json
-from typing import Protocol
-from urllib.parse import quote, urlsplit
+import ssl
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
 
 from queued.errors import QueuedError
-from queued.job import Done, Job, Outcome, State
+from queued.job import Begun, Done, Ending, Held, Job, Outcome, State, Verdict
 from queued.problem import MEDIA_TYPE
 from queued.settings import Settings
-from queued.store import Store, StoreError
+
+if TYPE_CHECKING:  # a worker that tells the web should not carry Redis's client
+    from queued.store import Store
+
+T = TypeVar("T")
 
 TIMEOUT = 10.0
 """Seconds to wait for an answer of the web."""
+
+NO_ROUTES = "the web knows no worker routes: is QUEUED_API_URL right?"
 
 
 class Unavailable(QueuedError):
@@ -26,14 +34,29 @@ class Refused(QueuedError):
 class Results(Protocol):
     """Where a worker tells of its jobs. Not safe to share between threads.
 
-    Both methods may be repeated without harm, and raise Unavailable or Refused.
+    All of it may be repeated without harm, and raises Unavailable or Refused. See `queued.store.Store`.
     """
 
-    def begin(self, job: Job) -> State:
-        """Tell that an attempt starts; gives the state the job is in then, RUNNING or a final one."""
+    def begin(self, jobs: Sequence[Job], worker: str) -> list[Begun]:
+        """Begin an attempt at each."""
 
-    def finish(self, job: Job, outcome: Outcome) -> State:
-        """Tell how it ended; once this returns, that is stored. The first end stays, and is given."""
+    def renew(self, held: Sequence[Held], worker: str) -> list[State | None]:
+        """Renew the leases of what runs here, and tell of its progress."""
+
+    def finish(self, endings: Sequence[tuple[Job, int, Outcome]]) -> list[Ending]:
+        """Tell how attempts ended; what this gives an ending for is stored.
+
+        That may be fewer than were told, from the first on: the others are to be told again.
+        """
+
+    def give_back(self, held: Sequence[Held]) -> None:
+        """Return attempts that were not made."""
+
+    def appear(self, queue: str, worker: str, slots: int) -> None:
+        """Tell that this worker consumes."""
+
+    def vanish(self, queue: str, worker: str) -> None:
+        """Tell that it no longer does."""
 
     def close(self) -> None:
         """Close connections."""
@@ -42,28 +65,45 @@ class Results(Protocol):
 class StoreResults:
     """Straight into the store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: "Store") -> None:
         self._store = store
 
-    def begin(self, job: Job) -> State:
+    def begin(self, jobs: Sequence[Job], worker: str) -> list[Begun]:
         """See `Results`."""
-        try:
-            return self._store.begin(job)
-        except StoreError as error:
-            raise Unavailable(str(error)) from error
+        return _asked(lambda: self._store.begin(jobs, worker))
 
-    def finish(self, job: Job, outcome: Outcome) -> State:
+    def renew(self, held: Sequence[Held], worker: str) -> list[State | None]:
         """See `Results`."""
-        try:
-            while (state := self._store.finish(job.id, outcome)) is None:
-                self._store.begin(job)  # its record is gone: made anew
-        except StoreError as error:
-            raise Unavailable(str(error)) from error
-        return state
+        return _asked(lambda: self._store.renew(held, worker))
+
+    def finish(self, endings: Sequence[tuple[Job, int, Outcome]]) -> list[Ending]:
+        """See `Results`."""
+        return _asked(lambda: self._store.finish(endings))
+
+    def give_back(self, held: Sequence[Held]) -> None:
+        """See `Results`."""
+        _asked(lambda: self._store.give_back(held))
+
+    def appear(self, queue: str, worker: str, slots: int) -> None:
+        """See `Results`."""
+        _asked(lambda: self._store.appear(queue, worker, slots))
+
+    def vanish(self, queue: str, worker: str) -> None:
+        """See `Results`."""
+        _asked(lambda: self._store.vanish(queue, worker))
 
     def close(self) -> None:
         """See `Results`."""
         self._store.close()
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    from queued.store import StoreError
+
+    try:
+        return ask()
+    except StoreError as error:
+        raise Unavailable(str(error)) from error
 
 
 class ApiResults:
@@ -72,34 +112,60 @@ class ApiResults:
     `http.client` does all that this needs: one host, one thread, one connection, opened again when lost.
     """
 
-    def __init__(self, api_url: str, token: str) -> None:
+    def __init__(self, api_url: str, token: str, ca_file: str | None = None) -> None:
         parts = urlsplit(api_url)
         self._host = parts.hostname or ""
         self._port = parts.port
         self._base = parts.path.rstrip("/")
-        self._tls = parts.scheme == "https"
+        self._context = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
         self._token = token
         self._connection: http.client.HTTPConnection | None = None
+        self._worker = ""
 
-    def begin(self, job: Job) -> State:
+    def begin(self, jobs: Sequence[Job], worker: str) -> list[Begun]:
         """See `Results`."""
-        state = self._ask("POST", f"/jobs/{quote(job.id, safe='')}/start", job.encode(), "application/json")
-        if state is None:
-            raise Refused("the web knows no worker routes: is QUEUED_API_URL right?")
-        return state
+        self._worker = worker
+        messages = b",".join(job.encode() for job in jobs)
+        body = b'{"worker":%b,"jobs":[%b]}' % (json.dumps(worker).encode(), messages)
+        answer = self._need("POST", "/worker/begin", body)
+        return _read(
+            lambda: [
+                Begun(Verdict(one["verdict"]), State(one["state"]), int(one["attempt"]))
+                for one in answer["begun"]
+            ],
+            len(jobs),
+        )
 
-    def finish(self, job: Job, outcome: Outcome) -> State:
+    def renew(self, held: Sequence[Held], worker: str) -> list[State | None]:
         """See `Results`."""
-        path = f"/jobs/{quote(job.id, safe='')}/result"
-        if outcome.run is not None:
-            path += f"?run={outcome.run!r}"
-        if isinstance(outcome, Done):
-            body, media_type = outcome.output, "application/json"
-        else:
-            body, media_type = json.dumps(outcome.problem.to_json()).encode(), MEDIA_TYPE
-        while (state := self._ask("PUT", path, body, media_type)) is None:
-            self.begin(job)  # its record is gone: made anew
-        return state
+        answer = self._post("/worker/renew", {"worker": worker, "held": [_held(one) for one in held]})
+        return _read(
+            lambda: [None if state is None else State(state) for state in answer["states"]], len(held)
+        )
+
+    def finish(self, endings: Sequence[tuple[Job, int, Outcome]]) -> list[Ending]:
+        """See `Results`."""
+        told: list[Ending] = []
+        for job, attempt, outcome in endings:
+            try:
+                told.append(self._finish(job, attempt, outcome))
+            except Unavailable:
+                if not told:
+                    raise
+                break
+        return told
+
+    def give_back(self, held: Sequence[Held]) -> None:
+        """See `Results`."""
+        self._post("/worker/give-back", {"held": [_held(one) for one in held]})
+
+    def appear(self, queue: str, worker: str, slots: int) -> None:
+        """See `Results`."""
+        self._post("/worker/appear", {"queue": queue, "worker": worker, "slots": slots})
+
+    def vanish(self, queue: str, worker: str) -> None:
+        """See `Results`."""
+        self._post("/worker/vanish", {"queue": queue, "worker": worker})
 
     def close(self) -> None:
         """See `Results`."""
@@ -107,8 +173,35 @@ class ApiResults:
             self._connection.close()
             self._connection = None
 
-    def _ask(self, method: str, path: str, body: bytes, media_type: str) -> State | None:
-        """Send, and return the state that the web answers; None for a 404."""
+    def _finish(self, job: Job, attempt: int, outcome: Outcome) -> Ending:
+        asked = {"attempt": str(attempt)}
+        if outcome.run is not None:
+            asked["run"] = repr(outcome.run)
+        if isinstance(outcome, Done):
+            body, media_type = outcome.output, "application/json"
+        else:
+            body, media_type = json.dumps(outcome.problem.to_json()).encode(), MEDIA_TYPE
+            if outcome.retry:
+                asked["retry"] = "1"
+        path = f"/jobs/{quote(job.id, safe='')}/result?{urlencode(asked)}"
+        while (answer := self._ask("PUT", path, body, media_type)) is None:
+            begun = self.begin([job], self._worker)[0]  # its record is gone: made anew
+            if begun.verdict is not Verdict.RUN:
+                return Ending.FINAL
+        return _read(lambda: [Ending(answer["ending"])], 1)[0]
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        return self._need("POST", path, json.dumps(body).encode())
+
+    def _need(self, method: str, path: str, body: bytes) -> Any:
+        """As `_ask`, where a 404 can only be a wrong address."""
+        answer = self._ask(method, path, body, "application/json")
+        if answer is None:
+            raise Refused(NO_ROUTES)
+        return answer
+
+    def _ask(self, method: str, path: str, body: bytes, media_type: str) -> Any:
+        """Send, and return what the web answers; None for a 404."""
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": media_type}
         kept = self._connection is not None
         try:
@@ -122,17 +215,21 @@ class ApiResults:
             return None
         if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
             raise Refused("the web refuses this worker's token: is QUEUED_TOKEN the same on both sides?")
-        if status != http.HTTPStatus.OK:
+        if status not in (http.HTTPStatus.OK, http.HTTPStatus.NO_CONTENT):
             raise Unavailable(f"the web answered {status} to {method} {path.partition('?')[0]}")
         try:
-            return State(json.loads(answer)["state"])
-        except (ValueError, KeyError, TypeError) as error:
+            return json.loads(answer or b"{}")
+        except ValueError as error:
             raise Unavailable(f"the web's answer makes no sense: {error}") from error
 
     def _exchange(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         if self._connection is None:
-            kind = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
-            self._connection = kind(self._host, self._port, timeout=TIMEOUT)
+            if self._context is not None:
+                self._connection = http.client.HTTPSConnection(
+                    self._host, self._port, timeout=TIMEOUT, context=self._context
+                )
+            else:
+                self._connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
         self._connection.request(method, path, body, headers)
         response = self._connection.getresponse()
         return response.status, response.read()
@@ -141,7 +238,29 @@ class ApiResults:
 def results_of(settings: Settings) -> Results:
     """Build what the settings ask for."""
     if settings.result_path == "store":
-        return StoreResults(Store(settings.store_url, settings.result_ttl))
-    assert settings.api_url is not None  # worker_settings requires both for this path
-    assert settings.token is not None  # as above
-    return ApiResults(settings.api_url, settings.token)
+        from queued.store import Store
+
+        return StoreResults(Store(settings))
+    assert settings.api_url is not None  # worker_settings requires it for this path
+    return ApiResults(settings.api_url, settings.tokens[0], settings.ca_file)
+
+
+def _held(held: Held) -> dict[str, Any]:
+    return {
+        "id": held.job_id,
+        "queue": held.queue,
+        "attempt": held.attempt,
+        "progress": held.progress,
+        "note": held.note,
+    }
+
+
+def _read(parse: Callable[[], list[T]], count: int) -> list[T]:
+    """Take an answer of the web apart. Raises Unavailable where it is not one."""
+    try:
+        parsed = parse()
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unavailable(f"the web's answer makes no sense: {error!r}") from error
+    if len(parsed) != count:
+        raise Unavailable(f"the web's answer makes no sense: {len(parsed)} of {count}")
+    return parsed

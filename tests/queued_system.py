@@ -9,13 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pika
 import redis
+
+from bench.stack import rabbitmq
+from bench.stack.errors import StackError
+from queued.job import Job
 
 PATIENCE = 60.0
 """Seconds after which a test says that something never happened."""
@@ -75,6 +79,15 @@ class QueueSystem:
     more: dict[str, str] = field(default_factory=dict)
     started: list[Running] = field(default_factory=list)
     port: int = field(default_factory=free_port)
+
+    @property
+    def work_queue(self) -> str:
+        """Where the jobs wait; those of normal priority, if there are several."""
+        return self.queue if self.package == "queued.as_published" else f"{self.queue}.{self.task}"
+
+    @property
+    def dead_queue(self) -> str:
+        return f"{self.work_queue}.dead"
 
     @property
     def journal_file(self) -> Path:
@@ -138,11 +151,17 @@ class QueueSystem:
             return False
 
     def stop(self) -> None:
-        """End all that was started, at once."""
+        """End all that was started, at once, and delete its queues."""
         for running in self.started:
             if running.process.poll() is None:
                 os.killpg(running.process.pid, signal.SIGKILL)
             running.process.wait()
+        tasks = {task for tasks in (self.task, self.more.get("QUEUED_TASK", "")) for task in tasks.split(",")}
+        with suppress(StackError):  # the broker may have gone, with all that was in it
+            rabbitmq.delete_queues(
+                self.broker_url,
+                [f"{self.queue}.{task}{end}" for task in tasks for end in ("", ".high", ".low", ".dead")],
+            )
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         """Send one request; headers with `_` for `-`. A body that is not bytes goes as JSON."""
@@ -190,17 +209,38 @@ class QueueSystem:
         lines = [json.loads(line) for line in self.journal_file.read_text().splitlines()]
         return [line["job"] for line in lines if line["event"] == event]
 
-    def messages(self) -> int:
-        """How many messages wait in the queue (not those that are out for acknowledgement)."""
+    def messages(self, queue: str = "") -> int:
+        """How many messages wait in the (work) queue, not counting those that are out for acknowledgement."""
         with closing(pika.BlockingConnection(pika.URLParameters(self.broker_url))) as connection:
-            declared = connection.channel().queue_declare(self.queue, passive=True)
+            declared = connection.channel().queue_declare(queue or self.work_queue, passive=True)
             count: int = declared.method.message_count
             return count
 
-    def publish(self, body: bytes) -> None:
-        """Put a message into the queue, past the web."""
+    def consumers(self) -> int:
+        """How many consumers the (work) queue has."""
         with closing(pika.BlockingConnection(pika.URLParameters(self.broker_url))) as connection:
-            connection.channel().basic_publish("", self.queue, body)
+            count: int = (
+                connection.channel().queue_declare(self.work_queue, passive=True).method.consumer_count
+            )
+            return count
+
+    def dead(self) -> list[bytes]:
+        """Take all messages out of the dead letters."""
+        with closing(pika.BlockingConnection(pika.URLParameters(self.broker_url))) as connection:
+            channel = connection.channel()
+            taken = []
+            while (body := channel.basic_get(self.dead_queue, auto_ack=True)[2]) is not None:
+                taken.append(body)
+            return taken
+
+    def publish(self, body: bytes) -> None:
+        """Put a message into the (work) queue, past the web."""
+        with closing(pika.BlockingConnection(pika.URLParameters(self.broker_url))) as connection:
+            connection.channel().basic_publish("", self.work_queue, body)
+
+    def message(self, value: Any, job_id: str = "f" * 32, task: str = "") -> Job:
+        """A job as a message would carry it, made past the web."""
+        return Job(job_id, task or self.task, value, time.time(), queue=self.work_queue)
 
     def store(self) -> redis.Redis:
         return redis.Redis.from_url(self.store_url)

@@ -23,7 +23,17 @@ from bench.stack.ready import NotYet, ask, probed, run_jobs, wait_for
 from bench.stack.services import Services, ServiceSet, check_disk
 from bench.stack.supervise import Supervisor
 from bench.stack.sweep import marked
-from bench.stack.systems import Settings, commands, consumers, executors, is_restarted, queue_name, uses_queue
+from bench.stack.systems import (
+    Settings,
+    commands,
+    consumers,
+    every_queue,
+    executors,
+    is_restarted,
+    queue_name,
+    uses_queue,
+    work_queue,
+)
 from workloads import load_task
 
 START_LIMIT = 60.0
@@ -66,7 +76,7 @@ class Deployment:
         self.direct_url = direct_url
         """The web server without the gateway."""
         self.queue = queue
-        """Name of its queue, empty where it has none."""
+        """Name of the queue that its jobs wait in, empty where it has none."""
         self.box = box
         self.broker_url = kept.broker_url if kept else ""
         self.store_url = kept.store_url if kept else ""
@@ -180,7 +190,7 @@ class _Starting:
         port = self.port or free_port
         queue = queue_name(system, self.mark) if self.kept else ""
         if self.kept:
-            self.kept.queues.add(queue)
+            self.kept.queues |= every_queue(self.trial, queue)
         for command in self._commands(web_port, port, queue):
             self.processes.append(self.services.workspace.spawn(command))
         restart = is_restarted(system)
@@ -189,7 +199,7 @@ class _Starting:
         deployed = Deployment(
             base_url=f"http://{LOOPBACK}:{port}",
             direct_url=f"http://{LOOPBACK}:{web_port}",
-            queue=queue,
+            queue=work_queue(self.trial, queue) if self.kept else "",
             box=self.box,
             kept=self.kept,
             own=self.processes,

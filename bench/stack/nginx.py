@@ -10,7 +10,8 @@ from bench.stack.ports import LOOPBACK
 from bench.stack.process import Command
 
 # One try only: a gateway that asks a second server hides the failure that is to be measured.
-# Buffers hold a whole result of 700 kB, so that nothing waits for a slow client or a disk.
+# Buffers hold a whole result of 700 kB, so that nothing waits for a slow client or a disk; but events are
+# passed on as they come. A WebSocket asks for its upgrade; all else keeps its connection to the system.
 CONFIG = """\
 {user}daemon off;
 worker_processes 1;
@@ -38,26 +39,36 @@ http {{
         keepalive 32;
         keepalive_timeout 60s;
     }}
+    map $http_upgrade $upgrade_or_kept {{
+        default upgrade;
+        ""      "";
+    }}
 {zone}    server {{
         listen {address}:{port} backlog=4096;
+{limit}        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $upgrade_or_kept;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_next_upstream off;
+        proxy_connect_timeout {timeout}ms;
+        proxy_send_timeout {timeout}ms;
+        proxy_read_timeout {timeout}ms;
+        proxy_buffer_size 64k;
+        proxy_buffers 16 64k;
+        proxy_busy_buffers_size 128k;
         location / {{
-{limit}            proxy_pass http://system;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $http_host;
-            proxy_next_upstream off;
-            proxy_connect_timeout {timeout}ms;
-            proxy_send_timeout {timeout}ms;
-            proxy_read_timeout {timeout}ms;
-            proxy_buffer_size 64k;
-            proxy_buffers 16 64k;
-            proxy_busy_buffers_size 128k;
+            proxy_pass http://system;
+        }}
+        location ~ ^/jobs/[^/]+/events$ {{
+            proxy_pass http://system;
+            proxy_buffering off;
         }}
     }}
 }}
 """
 ZONE = "    limit_conn_zone $server_port zone=system:1m;\n    limit_conn_status 503;\n"
-LIMIT = "            limit_conn system {connections};\n"
+LIMIT = "        limit_conn system {connections};\n"
 
 
 def configuration(folder: Path, *, port: int, upstream: int, timeout: float, connections: int = 0) -> str:

@@ -53,29 +53,39 @@ class Store:
     process: Process
 
 
-def start(workspace: Workspace, logs: Path, *, box: Enterable | None = None, name: str = "store-1") -> Store:
+def start(
+    workspace: Workspace,
+    logs: Path,
+    *,
+    box: Enterable | None = None,
+    name: str = "store-1",
+    extra_config: str = "",
+) -> Store:
     """Start a server and wait until it answers PING; another try with another port on a clash.
 
-    Raises StackError.
+    `extra_config`: more lines of redis.conf; the last word on a setting counts. Raises StackError.
     """
     server = required("Redis").path
     for attempt in range(len(TRY)):
         try:
-            return _boot(server, workspace, logs, box, f"{name}{TRY[attempt]}")
+            return _boot(server, workspace, logs, box, f"{name}{TRY[attempt]}", extra_config)
         except PortTaken:
             if attempt == len(TRY) - 1:
                 raise
     raise AssertionError("unreachable")
 
 
-def _boot(server: Path, workspace: Workspace, logs: Path, box: Enterable | None, name: str) -> Store:
+def _boot(
+    server: Path, workspace: Workspace, logs: Path, box: Enterable | None, name: str, extra_config: str
+) -> Store:
     folder = workspace.folder / name
     password = secrets.token_hex(8)
     (port,) = free_ports(1)
     try:
         folder.mkdir(mode=0o700)
         config = folder / "redis.conf"
-        config.write_text(CONFIG.format(address=LOOPBACK, port=port, password=password, folder=folder))
+        lines = CONFIG.format(address=LOOPBACK, port=port, password=password, folder=folder)
+        config.write_text(lines + extra_config)
     except OSError as error:
         raise StackError(f"Redis's folder {folder} can't be written: {error.strerror}.") from None
     process = workspace.spawn(

@@ -68,8 +68,19 @@ def executors(system: System) -> int:
 
 
 def queue_name(system: System, unique: str) -> str:
-    """A queue of this deployment's own, so that nothing of another trial is ever in it."""
+    """Name for QUEUED_QUEUE: this deployment's own, so that nothing of another trial is in its queues."""
     return f"{'factorial' if system.kind == 'as_published' else 'jobs'}-{unique}"
+
+
+def work_queue(trial: Trial, name: str) -> str:
+    """Where the jobs wait: `queued` has a queue for each task."""
+    return name if trial.system.kind == "as_published" else f"{name}.{trial.work.task}"
+
+
+def every_queue(trial: Trial, name: str) -> set[str]:
+    """Every queue that the system declares, its dead letters included."""
+    work = work_queue(trial, name)
+    return {work} if trial.system.kind == "as_published" else {work, f"{work}.dead"}
 
 
 def commands(trial: Trial, settings: Settings) -> list[Command]:
@@ -114,6 +125,7 @@ def queue_environment(trial: Trial, settings: Settings) -> dict[str, str]:
         "QUEUED_QUEUE": settings.queue,
         # Clients then poll at the interval that the trial says, not at the server's.
         "QUEUED_RETRY_AFTER": f"{trial.poll_interval:g}",
+        "QUEUED_RETRY_AFTER_MOST": f"{trial.poll_interval:g}",
     }
 
 

@@ -51,7 +51,7 @@ def _web(host: str, port: int) -> None:
 
 
 def _consumer() -> int:
-    settings = from_environment(os.environ, needs=frozenset({"broker_url", "api_url"}), queue=QUEUE)
+    settings = from_environment(os.environ, needs=frozenset({"broker_url", "api_url", "task"}), queue=QUEUE)
     task = load_task(settings.task)
     try:
         consume(settings, task, journal_from(os.environ))

@@ -5,6 +5,18 @@ answered whatever the rest of the process does, and both come back by themselves
 """
 
 from queued.broker.consumer import Consumer, Delivery
-from queued.broker.publisher import NotConfirmed, Publisher, Submission
+from queued.broker.errors import BrokerError, NotConfirmed
+from queued.broker.publisher import Publisher, Submission
+from queued.broker.queues import DURABLE, declarations, work_queues
 
-__all__ = ["Consumer", "Delivery", "NotConfirmed", "Publisher", "Submission"]
+__all__ = [
+    "DURABLE",
+    "BrokerError",
+    "Consumer",
+    "Delivery",
+    "NotConfirmed",
+    "Publisher",
+    "Submission",
+    "declarations",
+    "work_queues",
+]

@@ -1,46 +1,50 @@
 """A connection that is kept: on a thread of its own, and made again when it is lost."""
 
 import logging
+import re
+import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pika
 from pika.adapters.select_connection import IOLoop
 
 from queued.backoff import delays
+from queued.broker.queues import declarations
 from queued.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# A quorum queue, on RabbitMQ 3.10 as on 4.0: its confirm means fsynced, while a classic queue's no longer
-# does from 4.0 on; and it needs no other declaration the day that there are three nodes. It costs the broker
-# 0.4 ms of CPU a job more than a classic one, and a fsync before the next delivery. Beware of two things.
-# From 4.0 on it drops a message after 20 deliveries unless told otherwise, 3.10 refuses to be told "never",
-# and no accepted job may vanish: hence a limit that is never met. And RabbitMQ 3.10 can't read a quorum queue
-# again that was declared less than about a second before it was killed; an older one it keeps, with all that
-# it confirmed.
-QUEUE_ARGUMENTS = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
-
-
+CONNECT = (3.0, 6.0)
+"""Seconds for the TCP connection, and until the broker has let us in."""
 SET_UP = 15.0
-"""Seconds that opening a channel, declaring the queue and the like may take in all: a broker in trouble may
+"""Seconds that opening a channel, declaring the queues and the like may take in all: a broker in trouble may
 leave such a request unanswered while its heartbeats go on."""
+
+OTHER_ARGUMENTS = 406
+"""How AMQP says that a queue exists already, and was declared otherwise."""
 
 
 class Link:
     """One kept connection with one channel, on a thread of its own; connects again, with back-off.
 
-    `on_ready(channel)` is called whenever the channel is open and the queue declared; who has then set up the
-    rest says `established()`. `on_lost()` is called when a connection has ended. All of it happens on the I/O
-    thread, as does whatever is given to `call`.
+    `on_ready(channel)` is called whenever the channel is open and `queues` are declared, with their dead
+    letters (see `work_queues`); who has then set up the rest says `established()`. `on_lost()` is called when
+    a connection has ended. All of it happens on the I/O thread, as does whatever is given to `call`.
     """
 
     def __init__(
-        self, settings: Settings, name: str, on_ready: Callable[[Any], None], on_lost: Callable[[], None]
+        self,
+        settings: Settings,
+        name: str,
+        queues: Mapping[str, str],
+        on_ready: Callable[[Any], None],
+        on_lost: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._name = name
+        self._queues = queues
         self._on_ready = on_ready
         self._on_lost = on_lost
         self._loop: IOLoop | None = None
@@ -49,6 +53,16 @@ class Link:
         self._delays = delays()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"broker-{name}", daemon=True)
+
+    @property
+    def connected(self) -> bool:
+        """Whether all is set up now. From any thread."""
+        return self._established
+
+    @property
+    def connection(self) -> Any:
+        """The connection that is open now, for more channels than the one. On the I/O thread only."""
+        return self._connection
 
     def start(self) -> None:
         """Begin to connect. Returns at once."""
@@ -91,10 +105,7 @@ class Link:
             self._stopping.wait(next(self._delays))
 
     def _serve_one_connection(self) -> None:
-        parameters = pika.URLParameters(self._settings.broker_url)
-        parameters.heartbeat = self._settings.heartbeat
-        parameters.client_properties = {"connection_name": f"queued {self._name}"}
-        self._established = False
+        parameters = self._parameters()
         self._loop = IOLoop()
         try:
             self._connection = pika.SelectConnection(
@@ -108,8 +119,20 @@ class Link:
                 self._loop.start()
         finally:
             loop, self._loop, self._connection = self._loop, None, None
+            self._established = False
             self._on_lost()
             loop.close()
+
+    def _parameters(self) -> Any:
+        parameters = pika.URLParameters(self._settings.broker_url)
+        parameters.heartbeat = self._settings.heartbeat
+        # pika's own 10 and 15 s would be an outage: a broker that boots takes connections before it answers.
+        parameters.socket_timeout, parameters.stack_timeout = CONNECT
+        parameters.client_properties = {"connection_name": f"queued {self._name}"}
+        if parameters.ssl_options is not None and self._settings.ca_file is not None:
+            context = ssl.create_default_context(cafile=self._settings.ca_file)
+            parameters.ssl_options = pika.SSLOptions(context, parameters.host)
+        return parameters
 
     def _opened(self, connection: Any) -> None:
         connection.ioloop.call_later(SET_UP, self._check_set_up)
@@ -117,11 +140,15 @@ class Link:
 
     def _channel_opened(self, channel: Any) -> None:
         channel.add_on_close_callback(self._channel_closed)
+        self._declare(channel, declarations(self._queues))
+
+    def _declare(self, channel: Any, left: list[tuple[str, dict[str, Any]]]) -> None:
+        if not left:
+            self._on_ready(channel)
+            return
+        (name, arguments), *rest = left
         channel.queue_declare(
-            self._settings.queue,
-            durable=True,
-            arguments=QUEUE_ARGUMENTS,
-            callback=lambda _frame: self._on_ready(channel),
+            name, durable=True, arguments=arguments, callback=lambda _frame: self._declare(channel, rest)
         )
 
     def _check_set_up(self) -> None:
@@ -131,7 +158,7 @@ class Link:
 
     def _channel_closed(self, _channel: Any, reason: Exception) -> None:
         if not self._stopping.is_set():
-            log.warning("the broker closed the %s's channel: %s", self._name, _said(reason))
+            log.warning("the broker closed the %s's channel: %s", self._name, _refusal(reason))
         self.drop()
 
     def _ended(self, _connection: Any, reason: Exception | str) -> None:
@@ -139,6 +166,18 @@ class Link:
             log.warning("the %s has no connection to the broker: %s", self._name, _said(reason))
         if self._loop is not None:
             self._loop.stop()
+
+
+def _refusal(reason: Exception) -> str:
+    """Say why a channel was closed; where a queue was declared otherwise, also what to do."""
+    text = str(getattr(reason, "reply_text", ""))
+    found = re.search(r"inequivalent arg '([^']*)' for queue '([^']*)'", text)
+    if getattr(reason, "reply_code", None) == OTHER_ARGUMENTS and found:
+        return (
+            f"the queue {found[2]} exists already, with another {found[1]}: delete it once it is empty, "
+            "or set QUEUED_QUEUE to another name"
+        )
+    return _said(reason)
 
 
 def _said(reason: Exception | str) -> str:
@@ -149,4 +188,4 @@ def _said(reason: Exception | str) -> str:
         if not isinstance(inner, Exception):
             break
         reason = inner
-    return str(reason) or repr(reason)
+    return " ".join((str(reason) or repr(reason)).split())

@@ -1,5 +1,6 @@
 """The queue service in normal operation, on a real RabbitMQ and a real Redis."""
 
+import json
 import re
 import signal
 import time
@@ -8,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 from queued_system import TOKEN, QueueSystem, eventually
-
-from queued.job import Job
 
 pytestmark = pytest.mark.integration
 
@@ -100,7 +99,7 @@ def test_bad_input_is_told_and_never_queued(system: QueueSystem) -> None:
         assert "\n" not in reply.json["detail"]
     eventually(lambda: "is connected" in web.said, "the publisher is connected")
     assert system.messages() == 0
-    assert system.store().keys("queued:*") == []
+    assert system.store().keys("queued:job:*") == []
     assert "Traceback" not in web.said
 
 
@@ -118,11 +117,16 @@ def test_worker_routes_need_the_token(system: QueueSystem) -> None:
     system.web()
     job_id = system.submit(0.01)
     update = {"id": job_id, "status": "done", "output": 5}
-    message = Job(job_id, "sleep", {"seconds": 0.01}, time.time()).encode()
+    message = json.loads(system.message({"seconds": 0.01}, job_id).encode())
+    held = {"id": job_id, "queue": system.work_queue, "attempt": 1, "progress": None, "note": None}
     routes = (
         ("POST", "/factorial/update", update),
-        ("PUT", f"/jobs/{job_id}/result", 5),
-        ("POST", f"/jobs/{job_id}/start", message),
+        ("PUT", f"/jobs/{job_id}/result?attempt=1", 5),
+        ("POST", "/worker/begin", {"worker": "w", "jobs": [message]}),
+        ("POST", "/worker/renew", {"worker": "w", "held": [held]}),
+        ("POST", "/worker/give-back", {"held": [held]}),
+        ("POST", "/worker/appear", {"queue": system.work_queue, "worker": "w", "slots": 1}),
+        ("POST", "/worker/vanish", {"queue": system.work_queue, "worker": "w"}),
     )
     for method, path, body in routes:
         assert system.ask(method, path, body).status == 401
@@ -130,8 +134,8 @@ def test_worker_routes_need_the_token(system: QueueSystem) -> None:
     assert system.state(job_id) == "queued"
     with_token = {"Authorization": f"Bearer {TOKEN}"}
     assert system.ask("POST", "/factorial/update", update, **with_token).json["status"] == "done"
-    again = system.ask("PUT", f"/jobs/{job_id}/result", {"another": "end"}, **with_token)
-    assert again.json["state"] == "done"
+    again = system.ask("PUT", f"/jobs/{job_id}/result?attempt=1", {"another": "end"}, **with_token)
+    assert again.json["ending"] == "final"
     assert system.result(job_id) == 5
     assert system.ask("POST", "/factorial/update", {"id": "nobody"}, **with_token).status == 400
     nobody = {**update, "id": "nobody"}
@@ -209,17 +213,24 @@ def test_many_clients_at_once(system: QueueSystem) -> None:
     assert sorted(system.journal("start"), key=int) == [str(n) for n in range(60)]
 
 
-def test_a_bad_message_blocks_nobody(system: QueueSystem) -> None:
-    """What is not a job is thrown away with a line in the log, and a job of another task fails."""
+@pytest.mark.parametrize("path", ["store", "api"])
+def test_a_bad_message_blocks_nobody(system: QueueSystem, path: str) -> None:
+    """What is not a job of this version and task goes to the dead letters at once, said in the log."""
     system.web()
-    worker = system.worker()
-    system.publish(b"not a job")
-    foreign = Job("f" * 32, "spin", 0.01, time.time())
-    system.publish(foreign.encode())
+    worker = system.worker(QUEUED_RESULT_PATH=path)
+    foreign = system.message(0.01, task="spin")
+    later = json.dumps({**json.loads(foreign.encode()), "v": 99}).encode()
+    bad = [b"not a job", later, foreign.encode()]
+    for body in bad:
+        system.publish(body)
     system.wait_for(system.submit(0.001))
-    assert "thrown away" in worker.said
+    assert "format 99" in worker.said
+    assert "not JSON" in worker.said
+    system.wait_for(foreign.id, "failed")
     assert "spin" in system.get(f"/jobs/{foreign.id}").json["problem"]["detail"]
-    eventually(lambda: system.messages() == 0, "all messages are gone", system.logs)
+    eventually(lambda: system.messages(system.dead_queue) == 3, "they are dead letters", system.logs)
+    assert sorted(system.dead()) == sorted(bad)
+    assert system.messages() == 0
 
 
 def test_a_finished_job_that_comes_again_is_not_run(system: QueueSystem) -> None:
@@ -228,7 +239,7 @@ def test_a_finished_job_that_comes_again_is_not_run(system: QueueSystem) -> None
     worker = system.worker()
     job_id = system.submit(0.001)
     system.wait_for(job_id)
-    system.publish(Job(job_id, "sleep", {"seconds": 0.001}, time.time()).encode())
+    system.publish(system.message({"seconds": 0.001}, job_id).encode())
     eventually(lambda: "is done already" in worker.said, "the message has come", system.logs)
     worker.signal(signal.SIGTERM)
     assert worker.ended() == 0

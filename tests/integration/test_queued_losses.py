@@ -228,7 +228,7 @@ def test_a_deleted_queue_is_declared_again(system: QueueSystem) -> None:
     system.web()
     system.worker()
     system.wait_for(system.submit(0.001))
-    rabbitmq.delete_queues(system.broker_url, [system.queue])
+    rabbitmq.delete_queues(system.broker_url, [system.work_queue])
     system.wait_for(system.submit(0.001))
 
 
