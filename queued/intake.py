@@ -1,5 +1,6 @@
 """The task as far as the web needs it: to check inputs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from workloads import Task, load_task
@@ -15,6 +16,11 @@ def load_for_web(name: str) -> Task:
     if ":" not in name:
         return load_task(name)
     return Task(name, _run, _check, _verify, example=None, probe=None, holds_gil=None, nominal=no_nominal)
+
+
+def load_all_for_web(names: Sequence[str]) -> dict[str, Task]:
+    """Load the checks of several tasks, by their names and in order. Raises UnknownTask."""
+    return {name: load_for_web(name) for name in names}
 
 
 def _run(_input: Any) -> Any:

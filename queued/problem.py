@@ -32,7 +32,9 @@ class Problem:
     def from_json(data: Any) -> "Problem":
         """Invert `to_json`. Raises ValueError when the data is no problem of ours."""
         match data:
-            case {"type": str(kind), "title": str(title), "status": int(status), "detail": str(detail)}:
+            case {"type": str(kind), "title": str(title), "status": int(status), "detail": str(detail)} if (
+                status in range(400, 600)  # anything else can't be answered, or would not say that it failed
+            ):
                 return Problem(status, kind.removeprefix("urn:queued:"), title, detail)
         raise ValueError("not problem details with type, title, status and detail")
 
@@ -60,3 +62,48 @@ def unavailable(detail: str) -> Problem:
 def invalid_input(detail: str) -> Problem:
     """The client sent something that this service does not take."""
     return Problem(400, "invalid-input", "The input is not valid", detail)
+
+
+def unauthorized(detail: str) -> Problem:
+    """The client did not show what this route asks for."""
+    return Problem(401, "unauthorized", "Unauthorized", detail)
+
+
+def key_reused(detail: str) -> Problem:
+    """An Idempotency-Key that was used before, for another input."""
+    return Problem(422, "key-reused", "The Idempotency-Key was used for another submission", detail)
+
+
+def too_long_a_wait(detail: str) -> Problem:
+    """The job would wait longer than this service lets one wait."""
+    return Problem(429, "too-long-a-wait", "The wait would be too long", detail)
+
+
+def queue_full(detail: str) -> Problem:
+    """As many jobs wait as may."""
+    return Problem(429, "queue-full", "The queue is full", detail)
+
+
+def too_many_requests(detail: str) -> Problem:
+    """This client has submitted more than its share."""
+    return Problem(429, "too-many-requests", "Too many requests", detail)
+
+
+def too_many_waiters(detail: str) -> Problem:
+    """As many clients wait by push as this process takes."""
+    return Problem(503, "too-many-waiters", "Too many clients wait", detail)
+
+
+def not_finished(detail: str) -> Problem:
+    """The result was asked for, and there is none yet."""
+    return Problem(409, "not-finished", "The job is not finished", detail)
+
+
+def ended_without_result(state: str, stored: Problem | None) -> Problem:
+    """Tell why an ended job has no result: its own problem if it failed, else cancelled or too late.
+
+    `stored` may be an earlier attempt's where the job did not end by failing.
+    """
+    if state == "failed" and stored is not None:
+        return stored
+    return Problem(410, f"job-{state}", f"The job is {state}", "it has no result")
