@@ -1,6 +1,6 @@
 # `make bench` and `make test` do everything on a fresh machine. PYTHON=/path chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help setup bench test test-unit lint benchmark-harness clean
+.PHONY: help setup bench chaos soak test test-unit lint benchmark-harness benchmark-queue clean
 
 BIN := .venv/bin
 # Two at a time: most integration tests wait most of their time. By file, so that files share what they start.
@@ -15,6 +15,12 @@ setup: ## install what is missing, and say so first
 
 bench: setup ## the quick experiment, and where its page is (EXPERIMENT=standard for another)
 	@$(BIN)/bench run $(or $(EXPERIMENT),quick)
+
+chaos: setup ## kill every part of the queue while jobs stream through it (ARGS="--short", "--ladder", …)
+	@$(BIN)/bench chaos $(ARGS)
+
+soak: setup ## half an hour at 80 % load: does anything grow? (ARGS="--minutes 5")
+	@$(BIN)/bench soak $(ARGS)
 
 test: ## all tests, with real services (ARGS="-k box" to choose)
 	@scripts/setup --tests
@@ -33,6 +39,9 @@ lint: ## style, types, and which package may import which
 
 benchmark-harness: setup ## what the harness itself costs
 	@$(BIN)/python scripts/benchmark_harness.py
+
+benchmark-queue: setup ## what the queue's guarantees cost, beside a bare floor
+	@$(BIN)/python scripts/benchmark_queue.py
 
 clean: ## remove what was made here, but for the reports
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

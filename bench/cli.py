@@ -101,11 +101,74 @@ def up_command(
 def report_command(run_folder: Annotated[Path, typer.Argument(help="A folder made by `bench run`.")]) -> None:
     """Rebuild charts, page and summary of a run from its raw records."""
     from bench import report
+    from bench.report import reliability
 
+    if (run_folder / "chaos.json").exists():
+        page = reliability.build(run_folder)
+        Console().print(reliability.terminal(run_folder), highlight=False, markup=False, soft_wrap=True)
+        Console().print(f"\nPage: {page}", highlight=False, soft_wrap=True)
+        return
     page = report.build(run_folder)
     console = Console()
     console.print(report.summary_text(run_folder), highlight=False, markup=False)
     console.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
+
+
+@app.command("chaos")
+def chaos_command(
+    system: Annotated[str, typer.Option(help="queued, queued-api, as-published, …")] = "queued",
+    jobs: Annotated[
+        int | None, typer.Option(help="Jobs over the storm: 10,000, or 200 with --short.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the plan of strikes and of the users.")] = 1,
+    short: Annotated[bool, typer.Option("--short", help="Each strike once, within half a minute.")] = False,
+    workers: Annotated[int, typer.Option(help="Queue workers.")] = 2,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this kind of strike (kill-web, …, seam); may be repeated.")
+    ] = None,
+    ladder: Annotated[
+        bool, typer.Option("--ladder", help="A bare queue with one measure more at a time: what each saves.")
+    ] = False,
+    output: Annotated[Path | None, typer.Option(help="Folder for the records and the page.")] = None,
+) -> None:
+    """Kill every part of a queue while jobs stream through it, and count what was lost."""
+    line = "bench chaos " + shlex.join(sys.argv[2:])
+    if ladder:
+        from bench.chaos import ladder as climb
+
+        raise typer.Exit(
+            climb.run(climb.Wish(seed=seed, short=short, output=output, command=line), Console())
+        )
+    from bench.chaos import storm
+
+    wish = storm.Wish(
+        system=system,
+        jobs=jobs,
+        seed=seed,
+        short=short,
+        workers=workers,
+        output=output,
+        kinds=tuple(only or ()),
+        command=line,
+    )
+    raise typer.Exit(storm.run(wish, Console()))
+
+
+@app.command("soak")
+def soak_command(
+    minutes: Annotated[float, typer.Option(help="How long.")] = 30.0,
+    load: Annotated[float, typer.Option(help="Share of the capacity that is offered.")] = 0.8,
+    system: Annotated[str, typer.Option(help="queued or queued-api.")] = "queued",
+    workers: Annotated[int, typer.Option(help="Queue workers.")] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of the users.")] = 1,
+    output: Annotated[Path | None, typer.Option(help="Folder for the records and the page.")] = None,
+) -> None:
+    """Keep a queue under steady load, and tell whether memory, connections, handles or keys grow."""
+    from bench.chaos import soak
+
+    line = "bench soak " + shlex.join(sys.argv[2:])
+    wish = soak.Wish(minutes, load, system=system, workers=workers, seed=seed, output=output, command=line)
+    raise typer.Exit(soak.run(wish, Console()))
 
 
 @app.command("doctor")
