@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from page_driver import browser, launch, open_alone, open_page, played  # noqa: F401 - fixtures
 from queued_system import QueueSystem
 
 from bench.stack.services import BROKER_VARIABLE, STORE_VARIABLE, Services

@@ -29,3 +29,11 @@ def test_everything_nginx_writes_is_in_its_own_folder() -> None:
     for line in text.splitlines():
         if "_path " in line or line.startswith("pid "):
             assert "/private/place/" in line
+
+
+def test_what_a_server_pushes_gets_through() -> None:
+    """A WebSocket may change the protocol, and events are not held back in a buffer."""
+    text = configuration(Path("/x"), port=1, upstream=2, timeout=1)
+    assert "proxy_set_header Upgrade $http_upgrade;" in text
+    events = text.partition("/events$ {")[2].partition("}")[0]
+    assert "proxy_buffering off;" in events
