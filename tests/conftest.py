@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,7 +20,7 @@ from bench.stack.sweep import MARK
 from bench.stack.workspace import PREFIX, Workspace, temporary_root
 
 REQUIRE = "QUEUEBENCH_REQUIRE"
-"""Comma list of caps, browser, services: what must be there, so that its absence fails, not skips."""
+"""Comma list of caps, browser, namespaces, services: what must be there, so that its absence is a failure."""
 RUN_MARK = "QUEUEBENCH_TEST_RUN"
 """Environment variable that everything a test starts inherits, however far down."""
 PATIENCE = 5.0
@@ -50,10 +51,21 @@ def missing_browser() -> str | None:
     return None if browser.find() else "no Chromium that can be driven (a snap can't)"
 
 
+def missing_namespaces() -> str | None:
+    name = f"queuebench-{os.getpid()}"
+    try:
+        subprocess.run(["ip", "netns", "add", name], check=True, capture_output=True)
+        subprocess.run(["ip", "netns", "delete", name], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"may not make network namespaces: {getattr(error, 'stderr', b'') or error}"
+    return None
+
+
 NEEDS = {  # marker → what QUEUEBENCH_REQUIRE calls it, and what is missing
     "integration": ("services", missing_services),
     "caps": ("caps", missing_caps),
     "browser": ("browser", missing_browser),
+    "namespaces": ("namespaces", missing_namespaces),
 }
 
 

@@ -108,12 +108,12 @@ class QueueSystem:
             **more,
         }
 
-    def start(self, *words: str, **more: str) -> Running:
-        """Start a process; settings beyond the system's own as keywords."""
+    def start(self, *words: str, inside: tuple[str, ...] = (), **more: str) -> Running:
+        """Start a process, by the words `inside` if given; settings beyond the system's own as keywords."""
         log = self.folder / f"{len(self.started)}-{words[0]}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", self.package, *words],
+                [*inside, sys.executable, "-m", self.package, *words],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -131,9 +131,9 @@ class QueueSystem:
         eventually(lambda: self._answers(running), "the web answers", lambda: running.said)
         return running
 
-    def worker(self, **more: str) -> Running:
+    def worker(self, *, inside: tuple[str, ...] = (), **more: str) -> Running:
         """Start a worker and wait until it has said that it is connected."""
-        running = self.start("worker", **more)
+        running = self.start("worker", inside=inside, **more)
         eventually(lambda: "is connected" in running.said, "the worker is connected", lambda: running.said)
         return running
 

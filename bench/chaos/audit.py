@@ -186,12 +186,12 @@ def near_share(
 
 
 def recoveries(accepted: Sequence[JobRow], strikes: Iterable[StrikeRow]) -> list[Recovery]:
-    """For each strike: the first instant at which a job accepted after it was done.
+    """For each strike: the first instant at which a job submitted and accepted after it was done.
 
-    By the service's own word where it gives one (it is the same machine's clock): users look now and then.
+    An answer may be read after a strike that it left before. By the service's own word where it gives one (it is the same machine's clock): users look now and then.
     """
     ended = [
-        (row.accepted, min(row.done, row.stamp or row.done))
+        (row.asked, min(row.done, row.stamp or row.done))
         for row in accepted
         if row.state == "done" and row.done is not None
     ]
@@ -200,7 +200,7 @@ def recoveries(accepted: Sequence[JobRow], strikes: Iterable[StrikeRow]) -> list
         if s.began is None:
             continue
         after = [max(done, at) for at, done in ended if at is not None and at > s.began]
-        jobs = sum(row.accepted is not None and row.accepted > s.began for row in accepted)
+        jobs = sum(row.asked is not None and row.asked > s.began for row in accepted)
         seconds = round(min(after) - s.began, 3) if after else None
         found.append(Recovery(s.number, s.name, s.kind, seconds, jobs))
     return found

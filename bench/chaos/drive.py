@@ -221,7 +221,7 @@ class Users:
         pause = 0.25
         while True:
             row.tries += 1
-            wait = pause
+            asked, wait = time.time(), pause
             try:
                 reply = await self._ask(request, SUBMIT_PATIENCE)
             except NoReply:
@@ -229,7 +229,7 @@ class Users:
             else:
                 job = self._face.accepted(reply)
                 if job is not None:
-                    row.accepted, row.id = time.time(), job
+                    row.asked, row.accepted, row.id = asked, time.time(), job
                     self.last_accepted = row.accepted
                     return True
                 why = str(reply.status)

@@ -127,11 +127,11 @@ class Ground:
             return 0.0
 
     def kill(self, role: str, number: int = 0) -> int:
-        """SIGKILL; returns the pid. The gateway goes with its worker, which would serve on without it."""
+        """SIGKILL; returns the pid. Gateway and web go with their children, which would serve on a while."""
         process = self.process(role, number)
         pid = process.pid
         with contextlib.suppress(ProcessLookupError):
-            if role == "gateway":
+            if role in ("gateway", "web"):
                 os.killpg(pid, signal.SIGKILL)
             else:
                 os.kill(pid, signal.SIGKILL)

@@ -25,6 +25,8 @@ class JobRow:
     due: float
     sent: float | None = None
     """When the first submission was begun."""
+    asked: float | None = None
+    """When the submission was begun that was accepted."""
     tries: int = 0
     """How often it was submitted until it was accepted."""
     refusals: dict[str, int] = field(default_factory=dict)

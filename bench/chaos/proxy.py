@@ -24,9 +24,11 @@ class Proxy:
     again. Both may be called from any thread.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, address: str = LOOPBACK) -> None:
         self.target = target
         """Port on the loopback interface."""
+        self.address = address
+        """Where it listens."""
         self.port = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._way: asyncio.Event | None = None
@@ -102,7 +104,7 @@ class Proxy:
     async def _listen(self) -> None:
         self._way = asyncio.Event()
         self._way.set()
-        server = await asyncio.start_server(self._pass, LOOPBACK, 0)
+        server = await asyncio.start_server(self._pass, self.address, 0)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
 

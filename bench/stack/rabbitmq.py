@@ -77,7 +77,7 @@ def start(
     *,
     box: Enterable | None = None,
     memory: int | None = None,
-    consumer_timeout: float = 1800.0,
+    consumer_timeout: float = 86_400.0,
     name: str = "broker-1",
     channel_tick: float | None = None,
     extra_config: str = "",

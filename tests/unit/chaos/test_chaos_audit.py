@@ -17,6 +17,7 @@ def job(number: int, **changes: Any) -> JobRow:
         accepted=10.0 + number, id=f"id{number}", done=10.5 + number, state="done", right=True, digest="d",
         readings=1,
     )  # fmt: skip
+    row.asked = changes.get("accepted", row.accepted)
     for name, value in changes.items():
         setattr(row, name, value)
     return row
@@ -108,7 +109,9 @@ def test_recovery_is_until_a_job_accepted_afterwards_is_done() -> None:
     rows = [job(9, accepted=19.9, done=20.1), job(12, accepted=23.0, done=24.5), job(13)]
     found = audit(rows, [], [STRIKE], CALM)
     assert [r.seconds for r in found.recoveries] == [3.5]
-    never = audit([job(1)], [], [STRIKE], CALM)
+    late_answer = job(9, asked=19.9, accepted=20.05, done=20.1)
+    assert [r.jobs for r in audit([late_answer], [], [STRIKE], CALM).recoveries] == [0]
+    never = audit([job(15, right=None, state="failed")], [], [STRIKE], CALM)
     assert [r.seconds for r in never.recoveries] == [None]
 
 
