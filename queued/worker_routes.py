@@ -61,6 +61,7 @@ class WorkerRoutes:
         """POST /worker/begin: attempts start → what to do with each."""
         match body:
             case {"worker": str(worker), "jobs": list(messages)}:
+                _unicode(worker)
                 jobs = [Job.decode(json.dumps(message).encode()) for message in messages]
                 begun = self._store.begin(jobs, worker)
                 return {
@@ -74,6 +75,7 @@ class WorkerRoutes:
         """POST /worker/renew: these attempts live → the state of each job."""
         match body:
             case {"worker": str(worker), "held": list(held)}:
+                _unicode(worker)
                 return {"states": self._store.renew([_held(one) for one in held], worker)}
         return None
 
@@ -91,6 +93,7 @@ class WorkerRoutes:
             case {"queue": str(queue), "worker": str(worker), "slots": int(slots)} if (
                 slots is not True and slots in range(1, MOST_SLOTS)
             ):
+                _unicode(queue, worker)
                 self._store.appear(queue, worker, slots)
                 return {}
         return None
@@ -99,6 +102,7 @@ class WorkerRoutes:
         """POST /worker/vanish: it does no longer."""
         match body:
             case {"queue": str(queue), "worker": str(worker)}:
+                _unicode(queue, worker)
                 self._store.vanish(queue, worker)
                 return {}
         return None
@@ -157,8 +161,15 @@ def _held(told: Any) -> Held:
         case {"id": str(job_id), "queue": str(queue), "attempt": int(attempt)}:
             progress, note = told.get("progress"), told.get("note")
             if isinstance(progress, int | float | None) and isinstance(note, str | None):
+                _unicode(job_id, queue, note or "")
                 return Held(job_id, queue, attempt, progress, note if note is None else note[:LONGEST_NOTE])
     raise _invalid('each of `held` must look like {"id", "queue", "attempt", "progress", "note"}')
+
+
+def _unicode(*texts: str) -> None:
+    """Raise UnicodeEncodeError for half a character, which JSON can carry and no answer could."""
+    for text in texts:
+        text.encode()
 
 
 def _invalid(detail: str) -> Answer:

@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import redis
 
 from bench.stack import rabbitmq
 from bench.stack.errors import StackError
+from bench.stack.ports import free_ports
 from queued.job import Job
 
 PATIENCE = 60.0
@@ -27,10 +27,9 @@ TOKEN = "a-token-for-tests"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that no outgoing connection is given, so that a server finds it free, and free again."""
+    (port,) = free_ports(1)
+    return port
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,8 @@ def near_share(
 def recoveries(accepted: Sequence[JobRow], strikes: Iterable[StrikeRow]) -> list[Recovery]:
     """For each strike: the first instant at which a job submitted and accepted after it was done.
 
-    An answer may be read after a strike that it left before. By the service's own word where it gives one (it is the same machine's clock): users look now and then.
+    An answer may be read after a strike that it left before. The end is by the service's own word where it
+    gives one (it is the same machine's clock): users look now and then only.
     """
     ended = [
         (row.asked, min(row.done, row.stamp or row.done))

@@ -60,6 +60,8 @@ class Site:
     """More variables for web and workers."""
     store_config: str = "appendfsync always\n"
     """More lines of redis.conf: the queue's promise needs this one."""
+    broker_config: str = ""
+    """More lines of rabbitmq.conf."""
     gateway_timeout: float = 20.0
     """Seconds."""
 
@@ -199,7 +201,7 @@ def ground(site: Site, *, queue: str | None = None) -> Iterator[Ground]:
     with contextlib.ExitStack() as stack:
         workspace = stack.enter_context(Workspace())
         store = redis.start(workspace, logs, extra_config=site.store_config)
-        broker = rabbitmq.start(workspace, logs)
+        broker = rabbitmq.start(workspace, logs, extra_config=site.broker_config)
         proxies = {role: stack.enter_context(Proxy(broker.port)) for role in ("worker", "web")}
         box = BoxHandle("chaos", Box(float(usable_cores()), 2**31), "none", None)
         mark = secrets.token_hex(4)

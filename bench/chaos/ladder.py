@@ -225,7 +225,7 @@ def _climb(
 
 def _strike(place: Ground, kind: Kind, rung: Rung, wish: Wish, *, seed: int) -> Findings:
     """A stream of jobs and strikes of one kind, drained and audited."""
-    rounds = 1 if wish.short else 3
+    rounds = 1 if wish.short else 2
     pace = Pace(gap=3.0, broker=3.0, stop=3 * HEARTBEAT, cut=2.0, lead=1.5, tail=1.5)
     made = plan(seed, pace, rounds=rounds, seam_rounds=0, workers=WORKERS, kinds=(kind,), seams=())
     # Close to what two workers can do, so that a queue stands there when something dies.

@@ -26,11 +26,14 @@ from bench.records import write_json
 from bench.spec import SpecError
 from bench.stack.systems import SYSTEMS
 
-SPEND = 0.05
+SPEND = 0.1
 """Seconds of one job, which waits and does not compute: capacity is workers / SPEND."""
 TTL = 60.0
 """Seconds that the queue keeps a result: then the number of keys levels off within the first minutes."""
 MIB = 2**20
+WAL = 8 * MIB
+"""Bytes of RabbitMQ's write-ahead log before it begins a new one. Quorum queues hold in memory what is in it, so
+at RabbitMQ's own 512 MiB its memory would grow for days before it can be seen to level off."""
 TOLERANCES = {
     "memory": Tolerance(3 * MIB, 0.05),
     "handles": Tolerance(2, 0.05),
@@ -40,7 +43,10 @@ TOLERANCES = {
 }
 """What may be added over the samples."""
 WORDS = {
-    "memory": ("Memory", "PSS of each process, in MiB."),
+    "memory": (
+        "Memory",
+        f"PSS of each process, in MiB; RabbitMQ's write-ahead log is limited to {WAL // MIB}.",
+    ),
     "handles": ("File handles", "Open files and sockets of each process."),
     "connections": ("Connections", "AMQP connections that RabbitMQ has."),
     "channels": ("Channels", "AMQP channels, by rabbitmqctl."),
@@ -142,6 +148,7 @@ def _soak(wish: Wish, folder: Path, show: Show) -> tuple[Users, list[tuple[float
         folder=folder,
         probe=probe,
         workers=wish.workers,
+        broker_config=f"raft.wal_max_size_bytes = {WAL}\n",
         environment={"QUEUED_RESULT_TTL": f"{TTL:g}", "QUEUED_RETRY_AFTER": "1"},
     )
     span = 60 * wish.minutes

@@ -220,7 +220,6 @@ def open_box(name: str, box: Box, workspace: Workspace | None = None) -> Iterato
         yield handle
     finally:
         handle.kill()
-        if group is not None:
-            group.remove()
-            if workspace:
-                workspace.disown_cgroups(group.folders)
+        # What the kernel still holds is the workspace's to remove in the end, and to tell of.
+        if group is not None and group.remove() and workspace:
+            workspace.disown_cgroups(group.folders)

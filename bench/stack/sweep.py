@@ -73,7 +73,7 @@ def sweep(mark: str, groups: Iterable[int], cgroups: Iterable[Path], folder: Pat
     return left
 
 
-def remove_cgroup(folder: Path, patience: float = 2.0) -> bool:
+def remove_cgroup(folder: Path, patience: float = 5.0) -> bool:
     """Remove an emptied cgroup; the kernel may need a moment after the last process has died."""
     deadline = time.monotonic() + patience
     while True:

@@ -13,6 +13,7 @@ from queued_system import QueueSystem, eventually, free_port
 
 from bench.stack import rabbitmq
 from bench.stack.installed import required
+from bench.stack.ports import accepts
 from bench.stack.workspace import Workspace
 from queued.broker import BrokerError, NotConfirmed, Publisher
 from queued.job import Job, new_id
@@ -76,6 +77,7 @@ def node(tmp_path_factory: pytest.TempPathFactory, _kept: list[Workspace]) -> It
     with Workspace() as workspace:
         _kept.append(workspace)
         broker = rabbitmq.start(workspace, folder, extra_config=TLS.format(port=port, **files))
+        eventually(lambda: accepts(port), "the node listens for TLS")
         yield Node(broker, port, folder / "ca.pem")
         _kept.remove(workspace)
 
