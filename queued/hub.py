@@ -116,8 +116,11 @@ class Hub:
         """Whether nobody more may wait."""
         return self._count >= self._most or self.ending
 
-    def join(self, job_id: str, *, end_only: bool = False) -> Waiter:
+    def join(self, job_id: str, *, end_only: bool = False, new: bool = False) -> Waiter:
         """Begin to wait for news of a job, or for its end only. Read its record after this. Raises Full.
+
+        `new`: the job is not recorded yet, so that the store need not be waited for; look at its record soon
+        after it is, should its first news have been quicker than the store's ear for them.
 
         While the store is away it only notes who waits: they are woken when it is back.
         """
@@ -129,7 +132,7 @@ class Hub:
             others = self._waiters.get(job_id, ())
             self._waiters[job_id] = (*others, waiter)
             if not others and self._told is not None:
-                self._tell(self._told.follow, job_id)
+                self._tell(self._told.ask if new else self._told.follow, job_id)
         return waiter
 
     def left(self, waiter: Waiter) -> None:
@@ -144,7 +147,7 @@ class Hub:
             if self._told is not None:
                 self._tell(self._told.unfollow, waiter.job_id)
 
-    def _tell(self, follow: Callable[[str], None], job_id: str) -> None:
+    def _tell(self, follow: Callable[[str], object], job_id: str) -> None:
         try:
             follow(job_id)
         except StoreError as error:  # the listening thread meets it too, and connects anew

@@ -37,6 +37,8 @@ FIELDS = frozenset({"input", "task", "priority", "deadline", "callback"})
 FORM = '{"input": …} with "task", "priority", "deadline" or "callback" beside it'
 MOST_DEADLINE = 10 * 365 * 86_400.0
 """Seconds."""
+UNSURE = 0.05
+"""Seconds without news of a new job after which its record is read once: see `Hub.join`."""
 LONGEST_KEY = 255
 """Characters of an Idempotency-Key."""
 
@@ -204,19 +206,21 @@ class Submitting:
 
     def _join(self, job_id: str) -> Waiter | None:
         try:
-            return self._hub.join(job_id, end_only=True)
+            return self._hub.join(job_id, end_only=True, new=True)
         except Full:
             return None
 
     def _wait_for(self, waiter: Waiter, wait: float) -> tuple[Record, bytes]:
         """Read the result once the job has ended, or after `wait` seconds."""
         end = time.monotonic() + wait
+        look = UNSURE
         while True:
             # Not every news is the end: who was cut off from the store is woken to look.
-            heard = waiter.wait(end - time.monotonic())
+            waiter.wait(min(look, end - time.monotonic()))
             record, output = self._access.result(waiter.job_id)
-            if not heard or record.state in FINAL:
+            if record.state in FINAL or self._hub.ending or time.monotonic() >= end:
                 return record, output
+            look = wait
 
     def _record(self, admission: Admission) -> Record:
         return self._access.record(admission.job_id)

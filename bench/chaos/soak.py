@@ -32,8 +32,8 @@ TTL = 60.0
 """Seconds that the queue keeps a result: then the number of keys levels off within the first minutes."""
 MIB = 2**20
 WAL = 8 * MIB
-"""Bytes of RabbitMQ's write-ahead log before it begins a new one. Quorum queues hold in memory what is in it, so
-at RabbitMQ's own 512 MiB its memory would grow for days before it can be seen to level off."""
+"""Bytes of RabbitMQ's write-ahead log before it begins a new one. Quorum queues hold in memory what is in it:
+at RabbitMQ's own 512 MiB its memory would grow for hours before it can be seen to level off."""
 TOLERANCES = {
     "memory": Tolerance(3 * MIB, 0.05),
     "handles": Tolerance(2, 0.05),

@@ -25,6 +25,7 @@ BOOT_LIMIT = 90.0
 TRY = ("", "-second-try", "-third-try")
 """What names of logs and folders end in, by attempt."""
 
+# Quorum queues hold in memory what their write-ahead log holds: 512 MB by default, a quarter of a whole box.
 # One scheduler, no busy-waiting, small tables: 110 MB become 96, and an idle node uses no CPU of its box.
 # `-start_epmd false`: Erlang would otherwise start one as a daemon that outlives us.
 # The distribution listens on the loopback interface only, as everything here does.
@@ -44,6 +45,7 @@ log.console.use_colors = off
 vm_memory_high_watermark.absolute = {watermark}
 disk_free_limit.absolute = 50MB
 consumer_timeout = {consumer_timeout}
+raft.wal_max_size_bytes = 64000000
 """
 
 TIMESTAMP = re.compile(r"^[-0-9]+ [:.0-9]+[+-]\d\d:\d\d \[\w+\] <[\d.]+> ?")

@@ -38,12 +38,16 @@ class Told:
         self._pinged: float | None = None
         self._broken: str | None = None
 
-    def follow(self, job_id: str) -> None:
-        """Hear of this job from now on; returns when Redis has it: what is read afterwards misses nothing."""
+    def ask(self, job_id: str) -> int:
+        """Begin to follow this job, without waiting until Redis has it; gives the number of the asking."""
         with self._wire:
             self._send("SUBSCRIBE", CHANNEL + job_id)
             self._asked += 1
-            mine = self._asked
+            return self._asked
+
+    def follow(self, job_id: str) -> None:
+        """Hear of this job from now on; returns when Redis has it: what is read afterwards misses nothing."""
+        mine = self.ask(job_id)
         if not self._until(lambda: self._answered >= mine, TIMEOUT):
             raise self._lost(f"the store did not answer within {TIMEOUT:g} s")
 

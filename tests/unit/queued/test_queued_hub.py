@@ -26,6 +26,8 @@ class Line:
             raise StoreError("lost")
         self.followed.append(job_id)
 
+    ask = follow
+
     def unfollow(self, job_id: str) -> None:
         self.followed.remove(job_id)
 
