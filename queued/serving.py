@@ -23,6 +23,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from queued.app import create_app
 from queued.broker import Publisher
+from queued.child import die_with
 from queued.hub import Hub
 from queued.intake import load_all_for_web
 from queued.keeper import Keeper
@@ -103,6 +104,8 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
 
     def load(self) -> Flask:
         """Build the application; called after the fork, so threads and connections are this process's own."""
+        # gunicorn's would serve on for a second after its master was killed, and hold the port of the next.
+        die_with(os.getppid())
         settings = self._settings
         store = Store(settings)
         self._parts.callback(store.close)

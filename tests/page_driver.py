@@ -77,6 +77,11 @@ def played():
         yield api
 
 
+def comes_true(page, expression, arg=None):
+    """Wait until it is so on the page. Playwright's own waiting evaluates text, which the page forbids."""
+    eventually(lambda: bool(page.evaluate(expression, arg)), expression)
+
+
 def submit(page, text="0.25", as_text=False):
     """Fill in the form and send it."""
     page.get_by_label("Input", exact=True).fill(text)

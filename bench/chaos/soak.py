@@ -31,7 +31,7 @@ SPEND = 0.1
 TTL = 60.0
 """Seconds that the queue keeps a result: then the number of keys levels off within the first minutes."""
 MIB = 2**20
-WAL = 8 * MIB
+WAL = 2 * MIB
 """Bytes of RabbitMQ's write-ahead log before it begins a new one. Quorum queues hold in memory what is in it:
 at RabbitMQ's own 512 MiB its memory would grow for hours before it can be seen to level off."""
 TOLERANCES = {

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 GROUP = 200
 """Most submissions recorded in one round trip: bounds how long the I/O thread is away from its socket."""
 
+REFUSED = "the broker refused it: its queue is full, or was deleted just now"
 BLOCKED = "the broker takes no messages now: it is short of memory or disk"
 
 
@@ -243,7 +244,7 @@ class Publisher:
 
     def _confirmed(self, frame: Any) -> None:
         method = frame.method
-        error = None if method.NAME == "Basic.Ack" else "the broker refused it: its queue is full"
+        error = None if method.NAME == "Basic.Ack" else REFUSED
         tags = [method.delivery_tag]
         if method.multiple:
             tags = [tag for tag in self._unconfirmed if tag <= method.delivery_tag]

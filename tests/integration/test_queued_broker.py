@@ -54,13 +54,14 @@ class Node:
             for name, value in command.env.items()
             if name not in ("detached", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS")
         }
-        subprocess.run(
+        done = subprocess.run(
             [program, "-q", "-n", command.env["RABBITMQ_NODENAME"], *words],
             env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **env},
-            check=True,
+            check=False,
             capture_output=True,
             timeout=60,
         )
+        assert done.returncode == 0, done.stderr.decode()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from page_driver import LATER, card, job_ids, shows, submit
+from page_driver import LATER, card, comes_true, job_ids, shows, submit
 from queued_system import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -21,9 +21,9 @@ def test_a_job_is_watched_from_its_place_in_the_queue_to_its_result(played, open
     assert one.locator(".place dd").inner_text() == "3"
     first = one.locator(".wait dd").inner_text()
     assert first in ("about 40 s", "about 39 s")
-    page.wait_for_function("was => document.querySelector('.wait dd').textContent !== was", arg=first)
+    comes_true(page, "was => document.querySelector('.wait dd').textContent !== was", first)
     played.say(job_id, ahead=1, expected_wait=2.0)
-    page.wait_for_function("document.querySelector('.place dd').textContent === '1'")
+    comes_true(page, "document.querySelector('.place dd').textContent === '1'")
     played.say(job_id, state="running", started=LATER, attempt=1, ahead=None, expected_wait=None)
     shows(one, "running")
     assert not one.locator(".place").is_visible()
@@ -80,7 +80,8 @@ def test_a_failure_is_told_from_its_problem_details(played, open_page):
     shows(one, "The attempt before: The job failed: ValueError: <b>no</b> such class")
     assert not one.locator(".trouble").is_visible()
     played.say(job_id, state="failed", finished=LATER + 1)
-    page.wait_for_function(
+    comes_true(
+        page,
         "text => document.querySelector('.job .trouble').textContent === text",
         arg="The job failed: ValueError: <b>no</b> such class",
     )

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from page_driver import LATER, SETTINGS, card, job_ids, shows, submit
+from page_driver import LATER, SETTINGS, card, comes_true, job_ids, shows, submit
 from played_api import PlayedApi
 
 from queued.settings import Settings
@@ -155,7 +155,7 @@ def test_a_reader_who_can_not_see_is_told_of_changes_only(played, open_page):
     shows(one, "50 %")
     played.say(job_id, state="done", finished=LATER + 1)
     shows(one, "null")
-    page.wait_for_function("said.some(words => words.includes('Result'))")
+    comes_true(page, "said.some(words => words.includes('Result'))")
     assert page.evaluate("said") == [
         "Job 1, sleep: queued.",
         "Job 1, sleep: running.",

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from queued_system import QueueSystem, eventually
 
+from bench.stack.ports import accepts
 from queued import webhooks
 from queued.job import Done, Failed, Job, Outcome, State, new_id
 from queued.problem import job_failed
@@ -298,6 +299,7 @@ def test_a_webhook_survives_the_web_s_end(system: QueueSystem, receiver: Receive
     eventually(lambda: "failed, try 1" in web.said, "the first try has failed", system.logs)
     web.signal(9)
     web.ended()
+    eventually(lambda: not accepts(system.port), "its port is free")
     receiver.answer = lambda _path: (200, {})
     tried = len(receiver.came)
     web = system.web()
