@@ -3,8 +3,8 @@
 .PHONY: help setup bench chaos soak test test-unit lint benchmark-harness benchmark-queue clean
 
 BIN := .venv/bin
-# Two at a time: most integration tests wait most of their time. By file, so that files share what they start.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Three at a time: integration tests wait half of their time. By file, so that files share what they start.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile
 export PYTHON
 
 help: ## show this

@@ -47,7 +47,7 @@ CHECKS = [
 ]
 MANY = os.environ.get("QUEUED_FUZZ", "")
 EXAMPLES = int(MANY or "8")
-BUDGET = 25.0
+BUDGET = 12.0
 """Seconds for all that is sent at random by default; on a slow machine less is sent."""
 SLOWEST = 10.0
 """Seconds after which an answer counts as missing."""
