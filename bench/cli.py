@@ -101,12 +101,10 @@ def up_command(
 def report_command(run_folder: Annotated[Path, typer.Argument(help="A folder made by `bench run`.")]) -> None:
     """Rebuild charts, page and summary of a run from its raw records."""
     from bench import report
-    from bench.report import reliability
+    from bench.chaos import outcome
 
     if (run_folder / "chaos.json").exists():
-        page = reliability.build(run_folder)
-        Console().print(reliability.terminal(run_folder), highlight=False, markup=False, soft_wrap=True)
-        Console().print(f"\nPage: {page}", highlight=False, soft_wrap=True)
+        outcome.present(run_folder, Console())
         return
     page = report.build(run_folder)
     console = Console()

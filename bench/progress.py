@@ -1,7 +1,8 @@
-"""Shows a running experiment: a live line on a terminal, one plain line a trial elsewhere."""
+"""Shows how far something is: a live line on a terminal, plain lines elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -11,17 +12,15 @@ from bench.plan import Trial
 from bench.sweep import Result
 
 
-class Progress:
-    """A `bench.sweep.Watcher` that writes to a console; also takes the generator's live counts."""
+class LiveLine:
+    """One line that changes in place, where there is a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
-        self._title = ""
-        self._eta = 0.0
 
     @contextmanager
-    def showing(self) -> Iterator["Progress"]:
+    def showing(self) -> Iterator[Self]:
         """Keep the live line for as long as the block runs."""
         if not self._console.is_terminal:
             yield self
@@ -30,24 +29,36 @@ class Progress:
             yield self
         self._live = None
 
+    def update(self, text: str) -> bool:
+        """Change the line; False where there is none, so that the caller may print one."""
+        if self._live is None:
+            return False
+        self._live.update(Text(text))
+        return True
+
+
+class Progress(LiveLine):
+    """A running experiment: a `bench.sweep.Watcher`, which also takes the generator's live counts."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._title = ""
+        self._eta = 0.0
+
     def stage(self, text: str) -> None:
         """Say what is being done outside trials: starting services, calibrating, drawing."""
-        if self._live is not None:
-            self._live.update(Text(text))
-        else:
+        if not self.update(text):
             self._console.print(text, highlight=False)
 
     def trial_started(self, trial: Trial, number: int, total: int, eta: float) -> None:
         """See `bench.sweep.Watcher`."""
         self._eta = eta
         self._title = f"trial {number} of {total}  {describe(trial)}"
-        if self._live is not None:
-            self._live.update(Text(f"{self._title}  deploying  ETA {clock(eta)}"))
+        self.update(f"{self._title}  deploying  ETA {clock(eta)}")
 
     def counts(self, text: str) -> None:
         """Show the running trial's counts, e.g. jobs in time, late and failed so far."""
-        if self._live is not None:
-            self._live.update(Text(f"{self._title}  {text}  ETA {clock(self._eta)}"))
+        self.update(f"{self._title}  {text}  ETA {clock(self._eta)}")
 
     def trial_ended(self, trial: Trial, result: Result) -> None:
         """See `bench.sweep.Watcher`."""

@@ -8,6 +8,7 @@ import os
 import resource
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from threading import Thread
 from types import FrameType
@@ -133,6 +134,16 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
         logging.shutdown()
 
 
+@dataclass(frozen=True)
+class _Door:
+    """What gunicorn wants of a listening socket: its name."""
+
+    name: Any
+
+    def getsockname(self) -> Any:
+        return self.name
+
+
 class _Worker(GeventWorker):  # type: ignore[misc]  # gunicorn is not typed
     """gunicorn's, but one that ends as soon as what is in hand is done.
 
@@ -156,7 +167,8 @@ class _Worker(GeventWorker):  # type: ignore[misc]  # gunicorn is not typed
         for listener in self.sockets:
             listener.setblocking(True)
             pool = Pool(self.worker_connections)
-            server = StreamServer(listener, handle=partial(self.handle, listener), spawn=pool)
+            door = _Door(listener.getsockname())
+            server = StreamServer(listener, handle=partial(self.handle, door), spawn=pool)
             server.start()
             servers.append(server)
         while self.alive and not self._told.wait(1.0):
@@ -168,7 +180,7 @@ class _Worker(GeventWorker):  # type: ignore[misc]  # gunicorn is not typed
         self._finish(servers)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        """Serve one connection."""
+        """Serve one connection. `listener` is a `_Door`: the last are served after it was closed."""
         self._sockets[gevent.getcurrent()] = client
         try:
             super().handle(listener, client, addr)

@@ -5,14 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bench import environment
-from bench.chaos import ledger
+from bench.chaos import ledger, outcome
 from bench.chaos.audit import Findings, Least, audit
 from bench.chaos.bare.measures import Measures, steps
 from bench.chaos.drive import Users
@@ -20,14 +18,13 @@ from bench.chaos.face import face_of
 from bench.chaos.ground import Build, Ground, Site, build_of, ground, trial_of
 from bench.chaos.plan import ROLES, SINGLE, Kind, Pace, plan
 from bench.chaos.show import Show
-from bench.chaos.storm import FORMAT, INTERRUPTED, TICK, check, new_folder
+from bench.chaos.storm import TICK, check
 from bench.chaos.storm import Wish as StormWish
 from bench.chaos.stream import Mix, orders
 from bench.chaos.strikes import Striker
 from bench.chaos.work import TASK, given
 from bench.interrupt import Interrupted, interruptible
 from bench.journal import executions
-from bench.records import write_json
 from bench.stack.process import Command
 from bench.stack.systems import SYSTEMS, Settings, commands
 
@@ -109,11 +106,11 @@ def bare(measures: Measures) -> Build:
 def run(wish: Wish, console: Console) -> int:
     """Climb it. Exit code: 0 the last rung lost nothing, 1 it did, 130 interrupted. Raises StackError."""
     check(StormWish(output=wish.output))
-    folder = wish.output or new_folder("chaos-ladder")
+    folder = wish.output or outcome.new_folder("chaos-ladder")
     folder.mkdir(parents=True, exist_ok=True)
     show = Show(console)
     console.print(f"chaos: the ladder\nfolder: {folder}", highlight=False, soft_wrap=True)
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started = outcome.now()
     try:
         with interruptible(), show.showing():
             ladder = rungs(wish)
@@ -122,25 +119,10 @@ def run(wish: Wish, console: Console) -> int:
                 for n, rung in enumerate(ladder)
             ]
     except Interrupted:
-        console.print("\ninterrupted; everything that was started has been ended", highlight=False)
-        return INTERRUPTED
+        return outcome.interrupted(console)
     told = tell(ladder, wish.kinds, found)
-    write_json(
-        folder / "chaos.json",
-        {
-            "format": FORMAT,
-            "id": folder.name,
-            "started": started,
-            "command": wish.command,
-            "environment": environment.describe(),
-            "ladder": told,
-        },
-    )
-    from bench.report import reliability
-
-    page = reliability.build(folder)
-    console.print(reliability.terminal(folder), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"\nPage: {page}", highlight=False, soft_wrap=True)
+    outcome.write(folder, started, wish.command, {"ladder": told})
+    outcome.present(folder, console)
     return 1 if told["unmet"] else 0
 
 

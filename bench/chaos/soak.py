@@ -4,25 +4,21 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bench import environment
-from bench.chaos import ledger
+from bench.chaos import ledger, outcome
 from bench.chaos.drive import Users
 from bench.chaos.face import face_of
 from bench.chaos.ground import Ground, Site, build_of, ground, trial_of
 from bench.chaos.sampling import Sample, channels, look
 from bench.chaos.show import Show
 from bench.chaos.slopes import Growth, Tolerance, growth, steady
-from bench.chaos.storm import FORMAT, INTERRUPTED, new_folder
 from bench.chaos.stream import Mix, orders
 from bench.chaos.work import TASK, given
 from bench.interrupt import Interrupted, interruptible
-from bench.records import write_json
 from bench.spec import SpecError
 from bench.stack.systems import SYSTEMS
 
@@ -99,7 +95,7 @@ def run(wish: Wish, console: Console) -> int:
     Raises SpecError and StackError.
     """
     check(wish)
-    folder = wish.output or new_folder(f"soak-{wish.system}")
+    folder = wish.output or outcome.new_folder(f"soak-{wish.system}")
     folder.mkdir(parents=True, exist_ok=True)
     show = Show(console)
     console.print(
@@ -108,34 +104,19 @@ def run(wish: Wish, console: Console) -> int:
         highlight=False,
         soft_wrap=True,
     )
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started = outcome.now()
     try:
         with interruptible(), show.showing():
             users, samples = _soak(wish, folder, show)
     except Interrupted:
-        console.print("\ninterrupted; everything that was started has been ended", highlight=False)
-        return INTERRUPTED
+        return outcome.interrupted(console)
     ledger.write(
         folder / "samples.jsonl",
         ({"t": t, **{f"{a}: {b}": v for (a, b), v in one.items()}} for t, one in samples),
     )
     told = tell(wish, users, samples)
-    write_json(
-        folder / "chaos.json",
-        {
-            "format": FORMAT,
-            "id": folder.name,
-            "started": started,
-            "command": wish.command,
-            "environment": environment.describe(),
-            "soak": told,
-        },
-    )
-    from bench.report import reliability
-
-    page = reliability.build(folder)
-    console.print(reliability.terminal(folder), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"\nPage: {page}", highlight=False, soft_wrap=True)
+    outcome.write(folder, started, wish.command, {"soak": told})
+    outcome.present(folder, console)
     return 1 if told["unmet"] else 0
 
 

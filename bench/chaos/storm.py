@@ -5,14 +5,12 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bench import environment
-from bench.chaos import ledger
+from bench.chaos import ledger, outcome
 from bench.chaos.audit import Findings, Least, audit, timeline
 from bench.chaos.drive import Users
 from bench.chaos.face import face_of
@@ -24,15 +22,11 @@ from bench.chaos.strikes import Striker
 from bench.chaos.work import TASK, given
 from bench.interrupt import Interrupted, interruptible
 from bench.journal import executions
-from bench.records import write_json
 from bench.spec import SpecError
 from bench.stack.systems import QUEUES, SYSTEMS
 
-FORMAT = 1
-"""Version of chaos.json."""
 TICK = 0.1
 """Seconds between looks at how far it is."""
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -126,7 +120,7 @@ def run(wish: Wish, console: Console) -> int:
     Raises SpecError for a wish that makes no sense, StackError where the system does not come up.
     """
     check(wish)
-    folder = wish.output or new_folder(f"chaos-{wish.system}")
+    folder = wish.output or outcome.new_folder(f"chaos-{wish.system}")
     folder.mkdir(parents=True, exist_ok=True)
     show = Show(console)
     console.print(f"chaos: {wish.system}\nfolder: {folder}", highlight=False, soft_wrap=True)
@@ -134,19 +128,9 @@ def run(wish: Wish, console: Console) -> int:
         with interruptible(), show.showing():
             told = storm(wish, folder, show)
     except Interrupted:
-        console.print("\ninterrupted; everything that was started has been ended", highlight=False)
-        return INTERRUPTED
-    from bench.report import reliability
-
-    page = reliability.build(folder)
-    console.print(reliability.terminal(folder), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"\nPage: {page}", highlight=False, soft_wrap=True)
+        return outcome.interrupted(console)
+    outcome.present(folder, console)
     return 0 if told.ok else 1
-
-
-def new_folder(name: str, reports: Path = Path("reports")) -> Path:
-    """`reports/NAME-TIME`, not made yet."""
-    return reports / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
 def storm(wish: Wish, folder: Path, show: Show) -> Findings:
@@ -164,7 +148,7 @@ def storm(wish: Wish, folder: Path, show: Show) -> Findings:
         seams=seams,
     )
     least = Least(dict.fromkeys(kinds, weather.least_kinds), dict.fromkeys(seams, weather.least_seams))
-    started, began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    started, began = outcome.now(), time.monotonic()
     with ExitStack() as stack:
         show.stage(f"bringing up {wish.system} (RabbitMQ takes 5 to 10 s) …")
         site = site_of(wish, weather, folder)
@@ -180,31 +164,22 @@ def storm(wish: Wish, folder: Path, show: Show) -> Findings:
     ran = executions(folder / "journal.jsonl", died, time.time())
     findings = audit(users.rows, ran, strikes, least)
     ledger.write(folder / "executions.jsonl", ({**e, **_no_nan(e)} for e in ran))
-    write_json(
-        folder / "chaos.json",
-        {
-            "format": FORMAT,
-            "id": folder.name,
-            "started": started,
-            "command": wish.command,
-            "environment": environment.describe(),
-            "storm": {
-                "system": wish.system,
-                "seed": wish.seed,
-                "short": wish.short,
-                "workers": wish.workers,
-                "span": made.span,
-                "seconds": round(time.monotonic() - began, 1),
-                "settings": settings,
-                "store_config": site.store_config.strip(),
-                "least": asdict(least),
-                "keys": keys,
-                "restarts": sum(e["event"] == "restarted" for e in events),
-                "timeline": timeline(users.rows, strikes),
-                "findings": {**findings.to_json(), "ok": findings.ok},
-            },
-        },
-    )
+    told = {
+        "system": wish.system,
+        "seed": wish.seed,
+        "short": wish.short,
+        "workers": wish.workers,
+        "span": made.span,
+        "seconds": round(time.monotonic() - began, 1),
+        "settings": settings,
+        "store_config": site.store_config.strip(),
+        "least": asdict(least),
+        "keys": keys,
+        "restarts": sum(e["event"] == "restarted" for e in events),
+        "timeline": timeline(users.rows, strikes),
+        "findings": {**findings.to_json(), "ok": findings.ok},
+    }
+    outcome.write(folder, started, wish.command, {"storm": told})
     return findings
 
 

@@ -55,15 +55,20 @@ class SystemEntry:
     variable: str
 
 
-def render(analysis: Analysis, shown: Sequence[tuple[Chart, Picture]], palette: Palette) -> str:
-    """The whole page as text."""
-    environment = Environment(
+def templates() -> Environment:
+    """Return where the pages' templates are, with everything escaped and nothing undefined let through."""
+    return Environment(
         loader=PackageLoader("bench.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def render(analysis: Analysis, shown: Sequence[tuple[Chart, Picture]], palette: Palette) -> str:
+    """The whole page as text."""
+    environment = templates()
     entries = systems(analysis, palette)
     environment.filters["named"] = naming(entries)
     columns = for_page(analysis.rows)

@@ -8,11 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench.records import RunFolderError
-from bench.report.page import style
+from bench.report.page import style, templates
 
 FORMAT = 1
 """Version of chaos.json that is read."""
@@ -82,13 +81,7 @@ def markdown(data: Mapping[str, Any]) -> str:
 
 def render(data: Mapping[str, Any]) -> str:
     """The whole page as text."""
-    environment = Environment(
-        loader=PackageLoader("bench.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     shown = [
         {"table": t, "charts": [Markup(spark(points)) for points in t.charts]}  # our own figures, drawn here
         for t in tables(data)

@@ -25,7 +25,6 @@ BOOT_LIMIT = 90.0
 TRY = ("", "-second-try", "-third-try")
 """What names of logs and folders end in, by attempt."""
 
-# Quorum queues hold in memory what their write-ahead log holds: 512 MB by default, a quarter of a whole box.
 # One scheduler, no busy-waiting, small tables: 110 MB become 96, and an idle node uses no CPU of its box.
 # `-start_epmd false`: Erlang would otherwise start one as a daemon that outlives us.
 # The distribution listens on the loopback interface only, as everything here does.
@@ -34,6 +33,7 @@ ERLANG = (
     "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}"
 )
 
+# Quorum queues hold in memory what their write-ahead log holds: 512 MB by default, a quarter of a whole box.
 CONFIG = """\
 listeners.tcp.1 = {address}:{port}
 default_user = queuebench

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import ssl
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ import pika
 from pika.adapters.select_connection import IOLoop
 
 from queued.backoff import delays
+from queued.broker.address import parameters
 from queued.broker.queues import declarations
 from queued.settings import Settings
 
@@ -105,11 +105,10 @@ class Link:
             self._stopping.wait(next(self._delays))
 
     def _serve_one_connection(self) -> None:
-        parameters = self._parameters()
         self._loop = IOLoop()
         try:
             self._connection = pika.SelectConnection(
-                parameters,
+                self._parameters(),
                 on_open_callback=self._opened,
                 on_open_error_callback=self._ended,
                 on_close_callback=self._ended,
@@ -124,15 +123,11 @@ class Link:
             loop.close()
 
     def _parameters(self) -> Any:
-        parameters = pika.URLParameters(self._settings.broker_url)
-        parameters.heartbeat = self._settings.heartbeat
+        made = parameters(self._settings, self._name)
+        made.heartbeat = self._settings.heartbeat
         # pika's own 10 and 15 s would be an outage: a broker that boots takes connections before it answers.
-        parameters.socket_timeout, parameters.stack_timeout = CONNECT
-        parameters.client_properties = {"connection_name": f"queued {self._name}"}
-        if parameters.ssl_options is not None and self._settings.ca_file is not None:
-            context = ssl.create_default_context(cafile=self._settings.ca_file)
-            parameters.ssl_options = pika.SSLOptions(context, parameters.host)
-        return parameters
+        made.socket_timeout, made.stack_timeout = CONNECT
+        return made
 
     def _opened(self, connection: Any) -> None:
         connection.ioloop.call_later(SET_UP, self._check_set_up)

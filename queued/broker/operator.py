@@ -1,7 +1,6 @@
 """What a person at a command line asks of the broker: how deep the queues are, what the dead letters hold."""
 
 import logging
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pika.exceptions import (
     UnroutableError,
 )
 
+from queued.broker.address import parameters
 from queued.broker.errors import BrokerError, NotConfirmed
 from queued.job import Job
 from queued.settings import Settings
@@ -53,16 +53,12 @@ class Operator:
         """Connect. Raises BrokerError."""
         # pika logs tracebacks where one line says it all.
         logging.getLogger("pika").setLevel(logging.CRITICAL)
-        parameters = pika.URLParameters(settings.broker_url)
-        parameters.client_properties = {"connection_name": "queued operator"}
-        parameters.connection_attempts = 1
+        made = parameters(settings, "operator")
+        made.connection_attempts = 1
         for name in ("socket_timeout", "stack_timeout", "blocked_connection_timeout"):
-            setattr(parameters, name, PATIENCE)
-        if parameters.ssl_options is not None and settings.ca_file is not None:
-            context = ssl.create_default_context(cafile=settings.ca_file)
-            parameters.ssl_options = pika.SSLOptions(context, parameters.host)
+            setattr(made, name, PATIENCE)
         with _told():
-            self._connection = pika.BlockingConnection(parameters)
+            self._connection = pika.BlockingConnection(made)
             self._channel = self._connection.channel()
             self._channel.confirm_delivery()
 

@@ -7,7 +7,7 @@ import pytest
 from page_driver import browser, launch, open_alone, open_page, played  # noqa: F401 - fixtures
 from queued_system import QueueSystem
 
-from bench.stack.services import BROKER_VARIABLE, STORE_VARIABLE, Services
+from bench.stack.services import BROKER_VARIABLE, STORE_VARIABLE, Services, ServiceSet
 
 QUEUED_WORK = '''
 import os, signal, time
@@ -39,6 +39,15 @@ def pointed_at(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what the test starts use the session's broker and store, as a user's own; saves RabbitMQ's boot."""
     monkeypatch.setenv(BROKER_VARIABLE, services.broker_url)
     monkeypatch.setenv(STORE_VARIABLE, services.store_url.rpartition("/")[0] + "/5")
+
+
+@pytest.fixture
+def own(services: Services) -> ServiceSet:
+    """The session's broker and store, for a test that puts them into trouble and out of it again."""
+    kept = services.acquire(None)
+    if kept.broker is None or kept.store is None:
+        pytest.skip("needs private services, and QUEUEBENCH_…_URL names running ones")
+    return kept
 
 
 @pytest.fixture

@@ -11,18 +11,9 @@ from queued_system import QueueSystem, Reply, eventually
 
 from bench.stack import rabbitmq
 from bench.stack import redis as stack_redis
-from bench.stack.services import Services, ServiceSet
+from bench.stack.services import ServiceSet
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def own(services: Services) -> ServiceSet:
-    """The broker and store that these tests may kill."""
-    kept = services.acquire(None)
-    if kept.broker is None or kept.store is None:
-        pytest.skip("needs private services, and QUEUEBENCH_…_URL names running ones")
-    return kept
 
 
 def restart_broker(kept: ServiceSet) -> None:

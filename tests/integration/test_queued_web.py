@@ -16,18 +16,9 @@ from queued_system import PATIENCE, TOKEN, QueueSystem, Reply, eventually
 from bench.stack import rabbitmq
 from bench.stack import redis as stack_redis
 from bench.stack.installed import required
-from bench.stack.services import Services, ServiceSet
+from bench.stack.services import ServiceSet
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def own(services: Services) -> ServiceSet:
-    """The broker and store that these tests may put into trouble."""
-    kept = services.acquire(None)
-    if kept.broker is None or kept.store is None:
-        pytest.skip("needs private services, and QUEUEBENCH_…_URL names running ones")
-    return kept
 
 
 def ready(system: QueueSystem) -> None:
