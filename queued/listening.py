@@ -1,8 +1,16 @@
-"""Whether an address can be listened on, said before a server says it its own way."""
+"""Whether an address can be listened on, said before a server says it its own way; and how to stop."""
 
+import ctypes
 import socket
+import struct
+import sys
+from contextlib import suppress
 
 from queued.errors import QueuedError
+
+SO_ATTACH_FILTER = 26
+DROP_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0)
+"""One instruction of a socket filter: `BPF_RET | BPF_K` with 0 bytes to keep (linux/filter.h)."""
 
 
 class CannotServe(QueuedError):
@@ -23,3 +31,19 @@ def check_address(host: str, port: int) -> None:
         raise CannotServe(
             f"can't listen on {host}:{port}: {getattr(error, 'strerror', '') or error}"
         ) from None
+
+
+def turn_away(listener: socket.socket) -> None:
+    """Have the kernel set up no more connections for this socket, in whatever process: before it is closed.
+
+    A connection that the kernel sets up between a server's last `accept` and its `close` is reset, and its
+    client can't know whether the request was done. Now it stays without an answer, and the client's kernel
+    knocks again after a second: at the next server's door, or it is refused, which every gateway takes as a
+    reason to ask another. Linux only; elsewhere that moment remains.
+    """
+    if sys.platform != "linux":
+        return
+    code = ctypes.create_string_buffer(DROP_ALL, len(DROP_ALL))
+    program = struct.pack("@HP", 1, ctypes.addressof(code))  # struct sock_fprog
+    with suppress(OSError):  # a sandbox may forbid it
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)

@@ -20,6 +20,7 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.ggevent import GeventWorker
 
 from queued.app import create_app
@@ -28,7 +29,7 @@ from queued.child import die_with
 from queued.hub import Hub
 from queued.intake import load_all_for_web
 from queued.keeper import Keeper
-from queued.listening import CannotServe, check_address
+from queued.listening import CannotServe, check_address, turn_away
 from queued.settings import Settings
 from queued.store import Store, StoreError
 from queued.webhooks import BadSecret, Webhooks
@@ -57,7 +58,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         raise CannotServe(str(error)) from error
     check_address(host, port)
     _allow_files(2 * settings.max_waiters + 2 * OTHERS)
-    _Server(settings, tasks, host, port).run()
+    _Arbiter(_Server(settings, tasks, host, port)).run()
 
 
 def _allow_files(wanted: int) -> None:
@@ -74,6 +75,16 @@ def _say_concerns(store: Store) -> None:
     with suppress(StoreError):  # who can't be asked will be missed elsewhere
         for concern in store.concerns():
             log.warning(concern)
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn is not typed
+    """gunicorn's, but one that ends when its terminal does.
+
+    Its own would start a second worker on the same socket, which the first has closed to everybody.
+    """
+
+    def handle_hup(self) -> None:
+        self.handle_term()
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
@@ -175,6 +186,7 @@ class _Worker(GeventWorker):  # type: ignore[misc]  # gunicorn is not typed
             self.notify()
         self.app.send_home()
         for server in servers:
+            turn_away(server.socket)
             self._take_the_last(server)
             server.close()
         self._finish(servers)

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +124,11 @@ class QueueSystem:
         self.started.append(running)
         return running
 
-    def web(self, **more: str) -> Running:
-        """Start the web and wait until it answers."""
-        running = self.start("web", "--port", str(self.port), **more)
-        eventually(lambda: self._answers(running), "the web answers", lambda: running.said)
+    def web(self, port: int = 0, **more: str) -> Running:
+        """Start the web, on another port if one is given, and wait until it answers."""
+        running = self.start("web", "--port", str(port or self.port), **more)
+        at = replace(self, port=port or self.port)
+        eventually(lambda: at._answers(running), "the web answers", lambda: running.said)
         return running
 
     def worker(self, *, inside: tuple[str, ...] = (), **more: str) -> Running:

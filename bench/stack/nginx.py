@@ -2,6 +2,7 @@
 
 import getpass
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.stack.errors import StackError
@@ -9,7 +10,8 @@ from bench.stack.installed import required
 from bench.stack.ports import LOOPBACK
 from bench.stack.process import Command
 
-# One try only: a gateway that asks a second server hides the failure that is to be measured.
+# Before one server one try only; of several the next is asked where one takes no connection, so that each may
+# be restarted: a request that was sent is never sent again, unless it changes nothing.
 # Buffers hold a whole result of 700 kB, so that nothing waits for a slow client or a disk; but events are
 # passed on as they come. A WebSocket asks for its upgrade; all else keeps its connection to the system.
 CONFIG = """\
@@ -35,8 +37,7 @@ http {{
     keepalive_timeout 75s;
     reset_timedout_connection on;
     upstream system {{
-        server {address}:{upstream} max_fails=0;
-        keepalive 32;
+{servers}        keepalive 32;
         keepalive_timeout 60s;
     }}
     map $http_upgrade $upgrade_or_kept {{
@@ -50,7 +51,7 @@ http {{
         proxy_set_header Connection $upgrade_or_kept;
         proxy_set_header Host $http_host;
         proxy_set_header X-Forwarded-For $remote_addr;
-        proxy_next_upstream off;
+        proxy_next_upstream {next};
         proxy_connect_timeout {timeout}ms;
         proxy_send_timeout {timeout}ms;
         proxy_read_timeout {timeout}ms;
@@ -67,19 +68,32 @@ http {{
     }}
 }}
 """
+SERVER = "        server {address}:{port} max_fails=0;\n"
 ZONE = "    limit_conn_zone $server_port zone=system:1m;\n    limit_conn_status 503;\n"
 LIMIT = "        limit_conn system {connections};\n"
 
 
-def configuration(folder: Path, *, port: int, upstream: int, timeout: float, connections: int = 0) -> str:
-    """Return the configuration; `timeout` in seconds, `connections` in progress at most (0: any number)."""
+def configuration(
+    folder: Path,
+    *,
+    port: int,
+    upstream: int,
+    timeout: float,
+    connections: int = 0,
+    others: Sequence[int] = (),
+) -> str:
+    """Return the configuration; `timeout` in seconds, `connections` in progress at most (0: any number).
+
+    `others`: ports of more servers of the same system, which take turns.
+    """
     return CONFIG.format(
         # As root nginx would hand its worker to an account that can't read a private folder.
         user=f"user {getpass.getuser()};\n" if os.geteuid() == 0 else "",
         folder=folder,
         address=LOOPBACK,
         port=port,
-        upstream=upstream,
+        servers="".join(SERVER.format(address=LOOPBACK, port=each) for each in (upstream, *others)),
+        next="error" if others else "off",
         timeout=max(1, round(timeout * 1000)),
         zone=ZONE if connections else "",
         limit=LIMIT.format(connections=connections) if connections else "",
@@ -87,16 +101,24 @@ def configuration(folder: Path, *, port: int, upstream: int, timeout: float, con
 
 
 def command(
-    folder: Path, log: Path, *, port: int, upstream: int, timeout: float, connections: int
+    folder: Path,
+    log: Path,
+    *,
+    port: int,
+    upstream: int,
+    timeout: float,
+    connections: int = 0,
+    others: Sequence[int] = (),
 ) -> Command:
     """Write the configuration into `folder`, which is made, and return how to start. Raises StackError."""
     server = required("nginx").path
     file = folder / "nginx.conf"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(
-            configuration(folder, port=port, upstream=upstream, timeout=timeout, connections=connections)
+        text = configuration(
+            folder, port=port, upstream=upstream, timeout=timeout, connections=connections, others=others
         )
+        file.write_text(text)
     except OSError as error:
         raise StackError(f"nginx's {file} can't be written: {error.strerror}.") from None
     return Command(
