@@ -52,7 +52,7 @@ def _web(options: argparse.Namespace) -> int:
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from queued.worker import run
+    from queued.worker.work import run
 
     settings = with_flags(os.environ, options)
     logs.set_up(settings.log_format, secrets(settings))
@@ -61,7 +61,7 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from queued import status
+    from queued.operate import status
     from queued.store import Store
 
     settings = _operators_settings()
@@ -76,7 +76,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def _dead(options: argparse.Namespace) -> int:
     from queued.broker.operator import Operator
-    from queued.dead import Letters
+    from queued.operate.dead import Letters
     from queued.store import Store
 
     if options.verb in ("retry", "purge") and bool(options.id) == options.all:
@@ -100,8 +100,8 @@ def _dead(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from queued import batch, submit
-    from queued.client import Target
+    from queued.operate import batch, submit
+    from queued.operate.client import Target
 
     settings = from_environment(os.environ, needs=frozenset())
     url = options.url or settings.api_url or "http://127.0.0.1:8000"

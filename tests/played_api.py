@@ -12,8 +12,8 @@ from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from queued import page
 from queued.settings import Settings
+from queued.web import page
 
 FINAL = ("done", "failed", "cancelled", "expired")
 
@@ -51,7 +51,7 @@ class PlayedApi:
         """What is said of a new job."""
         self.answers: list[Response] = []
         """Answers to the next submissions, instead of the usual one."""
-        app = Flask("queued")
+        app = Flask("queued.web")
         page.register(app, settings)
         app.before_request(self._before)
         app.add_url_rule("/jobs", view_func=self._submit, methods=["POST"])

@@ -12,9 +12,9 @@ import redis
 from queued.as_published.app import create_app
 from queued.as_published.consumer import consume
 from queued.errors import QueuedError
-from queued.intake import load_for_web
-from queued.listening import check_address
 from queued.settings import from_environment
+from queued.web.intake import load_for_web
+from queued.web.listening import check_address
 from workloads import UnknownTask, load_task
 from workloads.journal import journal_from
 

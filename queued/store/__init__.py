@@ -8,7 +8,7 @@ be asked for as long as the settings say. All times are Redis's own.
 
 from queued.job import Begun, Ending, Held, Record, Verdict
 from queued.store.errors import StoreError, StoreFull
-from queued.store.model import COUNTERS, Admission, Hook, Load, NewJob
+from queued.store.model import COUNTERS, Admission, Hook, Load, NewJob, News
 from queued.store.store import Store
 from queued.store.told import Told
 from queued.store.workers import WORKER_TTL
@@ -23,6 +23,7 @@ __all__ = [
     "Hook",
     "Load",
     "NewJob",
+    "News",
     "Record",
     "Store",
     "StoreError",

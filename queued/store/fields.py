@@ -15,6 +15,9 @@ RECORD = (
     "deadline", "progress", "note",
 )  # fmt: skip
 
+RESULT = (*RECORD, "output")
+"""What is told with a job's end."""
+
 
 def of_job(job: Job) -> list[str | float]:
     """Names and values by turns; "" for what it has not."""
@@ -75,6 +78,12 @@ def to_record(job_id: str, values: Sequence[Any]) -> Record:
         service_time=number(service_time),
         elapsed=number(elapsed),
     )
+
+
+def to_result(job_id: str, told: bytes) -> tuple[Record, bytes]:
+    """Read what the scripts tell with a job's end. Raises ValueError where it is no text."""
+    *values, output = (value.encode() if value else None for value in json.loads(told))
+    return to_record(job_id, [*values, None, None, None, None]), output or b"null"
 
 
 def number(value: bytes | None) -> float | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from queued.job import Job, State
+from queued.job import Job, Record, State
 
 
 @dataclass(frozen=True)
@@ -91,3 +91,14 @@ class Hook:
     """Unix time in seconds."""
     tries: int
     """How often it was tried in vain."""
+
+
+@dataclass(frozen=True)
+class News:
+    """A job has changed."""
+
+    job_id: str
+    what: str
+    """What it is now: a state, or `progress`."""
+    result: tuple[Record, bytes] | None = None
+    """Of one that has ended, its record and output, where they are small: as `Store.result` gives them."""

@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 
+from queued.store.fields import RESULT
+
 WRITES = frozenset({"create", "finish", "refuse", "restore", "revive"})
 """What Redis is to refuse when it is full: all that makes it fuller."""
 READS = frozenset({"read", "load"})
@@ -19,6 +21,10 @@ SMALL = "finish_small"
 """`finish`, but also when Redis is full: for ends of a few bytes."""
 
 
+TOLD = 8 << 10
+"""Most bytes of input and output that are told together with a job's end."""
+
+
 @dataclass(frozen=True)
 class Script:
     """One script as Redis knows it."""
@@ -30,11 +36,13 @@ class Script:
 def load() -> dict[str, Script]:
     """Read them all, by name."""
     folder = resources.files("queued.store") / "lua"
+    wanted = ", ".join(f"'{name}'" for name in RESULT)
+    known = f"local SMALL, RESULT = {TOLD}, {{{wanted}}}"
     common, write = ((folder / f"{name}.lua").read_text() for name in ("common", "write"))
     scripts = {}
     for name in SCRIPTS | {SMALL}:
         own = (folder / f"{'finish' if name == SMALL else name}.lua").read_text()
-        parts = ["#!lua" + _flags(name), common, *([write] if name in MAKES else []), own]
+        parts = ["#!lua" + _flags(name), known, common, *([write] if name in MAKES else []), own]
         text = "\n".join(parts)
         scripts[name] = Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
     return scripts

@@ -1,14 +1,18 @@
 """Who waits for a job hears of each change as it happens (Redis pub/sub)."""
 
 import select
+import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from queued.store import fields
 from queued.store.client import TIMEOUT
 from queued.store.errors import StoreError, told
+from queued.store.model import News
 
 CHANNEL = "queued:told:"
 SLICE = 1.0
@@ -26,11 +30,12 @@ class Told:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        # A TLS connection must not be read and written at the same time.
+        # A TLS connection must not be read and written at the same time, so nobody may wait inside a read.
+        self._tls = isinstance(connection._sock, ssl.SSLSocket)
         self._wire = threading.Lock()
         self._changed = threading.Condition()
         self._reading = False
-        self._heard: deque[tuple[str, str]] = deque()
+        self._heard: deque[News] = deque()
         # Redis answers in the order it was asked, so that to count is enough.
         self._asked = 0
         self._answered = 0
@@ -59,10 +64,10 @@ class Told:
     def next(self, timeout: float) -> str | None:
         """Id of a job that has changed; None: none has within `timeout` seconds."""
         heard = self.hear(timeout)
-        return None if heard is None else heard[0]
+        return None if heard is None else heard.job_id
 
-    def hear(self, timeout: float) -> tuple[str, str] | None:
-        """As `next`, with what it is now: a state, or `progress`."""
+    def hear(self, timeout: float) -> News | None:
+        """As `next`, with what it is now."""
         deadline = time.monotonic() + timeout
         while self._until(lambda: bool(self._heard), max(0.0, deadline - time.monotonic())):
             try:
@@ -110,27 +115,28 @@ class Told:
             with self._wire:
                 self._send("PING")
             self._pinged = now
+        if self._tls:
+            self._wait(timeout)
+        else:
+            with self._breaking():
+                self._connection.can_read(timeout)
+        self._take()
+
+    def _wait(self, timeout: float) -> None:
         waiting = select.poll()
         try:
             waiting.register(self._connection._sock.fileno(), select.POLLIN)
             waiting.poll(max(1, round(timeout * 1000)))
         except (AttributeError, OSError, ValueError):
             raise self._lost("the connection is closed") from None
-        self._take()
 
     def _take(self) -> bool:
         """Take in what is here already."""
         some = False
-        with self._wire:
-            try:
-                self._check()
-                with told(TIMEOUT):
-                    while self._connection.can_read(0):
-                        self._note(self._connection.read_response(disconnect_on_error=True))
-                        some = True
-            except StoreError as error:
-                self._broken = str(error)
-                raise
+        with self._wire, self._breaking():
+            while self._connection.can_read(0):
+                self._note(self._connection.read_response(disconnect_on_error=True))
+                some = True
         return some
 
     def _note(self, reply: Any) -> None:
@@ -138,15 +144,21 @@ class Told:
         self._pinged = None
         match reply:
             case [b"message", bytes(channel), bytes(what)]:
-                self._heard.append((channel.decode().removeprefix(CHANNEL), what.decode()))
+                self._heard.append(_news(channel.decode().removeprefix(CHANNEL), what))
             case [b"subscribe", *_]:
                 self._answered += 1
 
     def _send(self, *words: str) -> None:
+        with self._breaking():
+            self._connection.send_command(*words, check_health=False)
+
+    @contextmanager
+    def _breaking(self) -> Iterator[None]:
+        """What fails here breaks the connection for all."""
         try:
             self._check()
             with told(TIMEOUT):
-                self._connection.send_command(*words, check_health=False)
+                yield
         except StoreError as error:
             self._broken = str(error)
             raise
@@ -159,3 +171,12 @@ class Told:
     def _lost(self, why: str) -> StoreError:
         self._broken = self._broken or why
         return StoreError(self._broken)
+
+
+def _news(job_id: str, said: bytes) -> News:
+    what, _, told = said.partition(b"\n")
+    result = None
+    if told:
+        with suppress(ValueError):  # a record that is no text, by somebody else's hand: to be read as it is
+            result = fields.to_result(job_id, told)
+    return News(job_id, what.decode(), result)

@@ -150,9 +150,9 @@ def test_every_answer_is_a_documented_one(
 
 def test_the_document_has_every_route_and_no_other(service: QueueSystem) -> None:
     """What is served is described, and what is described is served."""
-    from queued.app import create_app
-    from queued.intake import load_all_for_web
     from queued.settings import from_environment
+    from queued.web.app import create_app
+    from queued.web.intake import load_all_for_web
 
     options = from_environment(service.environment())
     parts: Any = object()

@@ -1,5 +1,6 @@
 """Who follows a job hears of each change of it."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ def new_job(**more: float) -> Job:
 
 
 def test_every_change_is_heard(store: Store, told: Told) -> None:
-    """Queued, begun, progress, a retry, given back, thought lost, ended in any way, and brought back."""
+    """Begun, progress, a retry, given back, ended in any way, and brought back; that it is new is no news."""
     job, late = new_job(), new_job(deadline=1.0)
     for one in (job, late):
         told.follow(one.id)
@@ -47,7 +48,6 @@ def test_every_change_is_heard(store: Store, told: Told) -> None:
         assert told.next(0) is None
 
     store.create([NewJob(job)])
-    hears()
     store.begin([job], "w")
     hears()
     store.renew([Held(job.id, QUEUE, 1, 0.5)], "w")
@@ -69,9 +69,28 @@ def test_every_change_is_heard(store: Store, told: Told) -> None:
     store.cancel(job.id)
     hears()
     store.create([NewJob(late)])
-    hears(late)
     store.sweep_deadlines(10)
     hears(late)
+
+
+@pytest.mark.parametrize("size", [4, 100_000])
+def test_a_small_result_comes_with_the_news(store: Store, told: Told, size: int) -> None:
+    """It is what the record says, to the letter; one that is long is to be read."""
+    job = new_job()
+    told.follow(job.id)
+    store.create([NewJob(job)])
+    store.begin([job], "w")
+    store.finish([(job, 1, Failed(job_failed("no \ud800 luck"), 0.25, retry=True))])
+    store.begin([job], "w")
+    store.finish([(job, 2, Done(json.dumps("é" * size, ensure_ascii=False).encode(), 0.5))])
+    heard = []
+    while not heard or heard[-1].what != "done":
+        news = told.hear(PATIENCE)
+        assert news is not None
+        heard.append(news)
+    assert [news.what for news in heard] == ["running", "queued", "running", "done"]
+    assert [news.result for news in heard[:-1]] == [None] * 3
+    assert heard[-1].result == (store.result(job.id) if size == 4 else None)
 
 
 def test_what_nobody_follows_is_not_heard(store: Store, told: Told) -> None:
@@ -131,6 +150,7 @@ def test_silence_is_looked_into(store: Store, told: Told, monkeypatch: pytest.Mo
     for _ in range(10):
         assert told.next(0.05) is None
     store.create([NewJob(Job("id", "sleep", 1, 5.0, queue=QUEUE))])
+    store.cancel("id")
     assert told.next(PATIENCE) == "id"
 
 

@@ -31,7 +31,19 @@ local function look(id)
   return job
 end
 
-local function tell(id, what) redis.call('PUBLISH', 'queued:told:' .. id, what) end
+local function told_at(id) return 'queued:told:' .. id end
+
+local function tell(id, what) redis.call('PUBLISH', told_at(id), what) end
+
+-- Who waits for the end gets a small result with the news, and need not come back for it.
+local function tell_end(id, state)
+  local at = job_at(id)
+  if redis.call('PUBSUB', 'NUMSUB', told_at(id))[2] == 0 then return end
+  if redis.call('HSTRLEN', at, 'input') + redis.call('HSTRLEN', at, 'output') <= SMALL then
+    state = state .. '\n' .. cjson.encode(redis.call('HMGET', at, unpack(RESULT)))
+  end
+  tell(id, state)
+end
 
 -- Counters are written once a script, by `flush`.
 local counts = {}
@@ -57,16 +69,21 @@ local function leave(id, job)
   end
 end
 
--- Makes a job wait in its queue, or for its next attempt where `due` says when that is.
-local function queue_up(id, job, due)
-  leave(id, job)
-  redis.call('HSET', job_at(id), 'state', 'queued')
+-- Puts a queued job where it waits: in its queue, or for its next attempt where `due` says when that is.
+local function line_up(id, job, due)
   if due then
     redis.call('ZADD', index('due', job.queue), due, id)
   else
     redis.call('ZADD', index('waiting', job.queue), now, id)
   end
   if job.deadline then redis.call('ZADD', 'queued:deadlines', job.deadline, id) end
+end
+
+-- Makes a job queued again.
+local function queue_up(id, job, due)
+  leave(id, job)
+  redis.call('HSET', job_at(id), 'state', 'queued')
+  line_up(id, job, due)
   job.state = 'queued'
   tell(id, 'queued')
 end
@@ -88,7 +105,7 @@ local function close(id, job, state, ttl, ...)
   end
   count(job.queue, state)
   job.state = state
-  tell(id, state)
+  tell_end(id, state)
 end
 
 -- Jobs that the workers of a queue do at the same time, and how many workers that are.

@@ -52,8 +52,7 @@ local function admit(id, key, fields)
     count(queue, 'rejected')
     return 0, id, 0, 0, shown, ahead
   end
-  local job = write(id, fields)
-  queue_up(id, job)
+  line_up(id, write(id, fields))
   if key ~= '' then redis.call('SET', 'queued:key:' .. key, id) end
   count(queue, 'accepted')
   at.waiting = at.waiting + 1

@@ -24,8 +24,8 @@ local function finish(id, attempt, kind, run, payload, dice)
     table.insert(runs[job.queue], tonumber(run))
   end
   if kind == 'done' then
+    if job.failures > 0 then redis.call('HDEL', job_at(id), 'problem') end
     close(id, job, 'done', ttl, 'output', payload, 'run', run)
-    redis.call('HDEL', job_at(id), 'problem')
     return 'final'
   end
   if kind == 'failed' then

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from queued.app import create_app
 from queued.broker import NotConfirmed
-from queued.hub import Hub
-from queued.intake import load_all_for_web
 from queued.job import Done, Ending, Failed, Job, Outcome, Record, State
 from queued.problem import Problem, job_failed
 from queued.settings import Settings
 from queued.store import Admission, NewJob, StoreError
+from queued.web.app import create_app
+from queued.web.hub import Hub
+from queued.web.intake import load_all_for_web
 from workloads import load_task
 
 SETTINGS = Settings("amqp://nowhere:1", "redis://nowhere:1", "sleep,spin", token="secret,other")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queued.batch import BadLines, BatchError, Ids, Line, read
+from queued.operate.batch import BadLines, BatchError, Ids, Line, read
 
 
 def write(folder: Path, *lines: str | bytes, name: str = "jobs.jsonl") -> Path:

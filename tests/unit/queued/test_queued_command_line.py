@@ -3,8 +3,8 @@
 import pytest
 
 from queued import __main__ as command
+from queued.operate.status import QueueStatus, Status, as_json, as_text
 from queued.settings import SettingsError
-from queued.status import QueueStatus, Status, as_json, as_text
 
 LEAST = {
     "QUEUED_BROKER_URL": "amqp://me:hunter2@nowhere:1",

@@ -8,8 +8,8 @@ import pytest
 
 from queued.broker import NotConfirmed
 from queued.broker.operator import Letter, Operator
-from queued.dead import DeadError, Letters
 from queued.job import Job, Record, State
+from queued.operate.dead import DeadError, Letters
 from queued.settings import Settings
 from queued.store import Store
 

@@ -12,9 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
-from queued.executor import CannotRun, Child, Ended, Event, Killed, Pool, Progress, Untouched
 from queued.job import Done, Failed, Job, Outcome
 from queued.settings import Settings
+from queued.worker.executor import CannotRun, Child, Ended, Event, Killed, Pool, Progress, Untouched
 
 PATIENCE = 20.0
 
@@ -342,7 +342,7 @@ def test_a_module_that_ends_the_child_is_told(make: type[Bench], module: Path) -
 def test_the_child_goes_with_its_parent(platform: str) -> None:
     """Even when the parent is killed outright and the child is in the middle of a job."""
     child = (
-        "import sys, os, time; from queued.child import die_with;"
+        "import sys, os, time; from queued.parent import die_with;"
         f"sys.platform = {platform!r}; die_with(os.getppid());"
         "print(os.getpid(), flush=True); time.sleep(60)"
     )

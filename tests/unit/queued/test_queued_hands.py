@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from queued.broker import Delivery
-from queued.hands import Hands
 from queued.job import Begun, Done, Ending, Failed, Held, Job, Outcome, State, Verdict
 from queued.metrics import Watch
 from queued.problem import job_failed
-from queued.results import Unavailable
 from queued.settings import Settings
+from queued.worker.hands import Hands
+from queued.worker.results import Unavailable
 
 SETTINGS = Settings("amqp://nowhere:1", "redis://nowhere:1", "sleep", lease=0.03)
 DONE = Done(b"1", 0.1)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from queued.hub import Full, Hub, Waiter
-from queued.store import StoreError
+from queued.store import News, StoreError
+from queued.web.hub import Full, Hub, Waiter
 
 PATIENCE = 10.0
 
@@ -17,7 +17,7 @@ class Line:
     """What `Store.listen` gives: says what the test puts in, until the test breaks it."""
 
     def __init__(self) -> None:
-        self.said: Queue[tuple[str, str]] = Queue()
+        self.said: Queue[News] = Queue()
         self.followed: list[str] = []
         self.broken = False
 
@@ -31,7 +31,7 @@ class Line:
     def unfollow(self, job_id: str) -> None:
         self.followed.remove(job_id)
 
-    def hear(self, timeout: float) -> tuple[str, str] | None:
+    def hear(self, timeout: float) -> News | None:
         try:
             said = self.said.get(timeout=min(timeout, 0.05))
         except Empty:
@@ -90,11 +90,11 @@ def test_news_wake_exactly_who_waits_for_that_job(hub: Hub, lines: Lines) -> Non
     """All who wait for it, and nobody else; news that come before `wait` are not lost."""
     one, same, other = hub.join("one"), hub.join("one"), hub.join("other")
     until(lambda: sorted(lines.opened[0].followed) == ["one", "other"])
-    lines.opened[0].said.put(("one", "running"))
+    lines.opened[0].said.put(News("one", "running"))
     assert one.wait(PATIENCE)
     assert same.wait(PATIENCE)
     calm(other)
-    lines.opened[0].said.put(("one", "running"))
+    lines.opened[0].said.put(News("one", "running"))
     assert not other.wait(0.2)
 
 
@@ -103,9 +103,9 @@ def test_who_waits_for_the_end_is_not_woken_before(hub: Hub, lines: Lines) -> No
     waiter = hub.join("one", end_only=True)
     calm(waiter)
     for what in ("queued", "running", "progress"):
-        lines.opened[0].said.put(("one", what))
+        lines.opened[0].said.put(News("one", what))
         assert not waiter.wait(0.1)
-    lines.opened[0].said.put(("one", "cancelled"))
+    lines.opened[0].said.put(News("one", "cancelled"))
     assert waiter.wait(PATIENCE)
 
 
@@ -129,7 +129,7 @@ def test_when_the_line_was_lost_everybody_reads_again(hub: Hub, lines: Lines) ->
     assert waiter.wait(PATIENCE)
     until(lambda: len(lines.opened) > 1 and lines.opened[-1].followed == ["one"])
     calm(waiter)
-    lines.opened[-1].said.put(("one", "running"))
+    lines.opened[-1].said.put(News("one", "running"))
     assert waiter.wait(PATIENCE)
 
 

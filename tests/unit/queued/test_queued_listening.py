@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from queued.listening import CannotServe, check_address, turn_away
+from queued.web.listening import CannotServe, check_address, turn_away
 
 
 def listening() -> socket.socket:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from queued import submit
-from queued.batch import Ids, read
-from queued.client import Answer, Connection, Target
-from queued.submit import Submitter, Tally
+from queued.operate import submit
+from queued.operate.batch import Ids, read
+from queued.operate.client import Answer, Connection, Target
+from queued.operate.submit import Submitter, Tally
 
 TARGET = Target("http://nowhere:1/base/")
 

@@ -1,7 +1,8 @@
 """`queued dead`: looks through the dead letters, and brings them back or throws them away.
 
-A letter is a job that was given up (`queued.worker` says when), or a poison message that is no job at all. It
-leaves the queue of the dead letters only when it is dealt with, so whatever ends this command loses nothing.
+A letter is a job that was given up (`queued.worker.hands` says when), or a poison message that is no job at
+all. It leaves the queue of the dead letters only when it is dealt with, so whatever ends this command loses
+nothing.
 """
 
 import hashlib

@@ -8,13 +8,13 @@ from typing import Any
 from flask import Flask, Response, request
 
 from queued import problem
-from queued.access import UNKNOWN, Access
-from queued.answers import Answer, as_json
-from queued.body import read_body
 from queued.job import BadMessage, Done, Failed, Held, Job, Outcome
 from queued.problem import Problem
 from queued.settings import Settings
 from queued.store import Store
+from queued.web.access import UNKNOWN, Access
+from queued.web.answers import Answer, as_json
+from queued.web.body import read_body
 
 FORMS = {
     "begin": '{"worker": …, "jobs": [messages]}',

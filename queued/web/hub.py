@@ -8,8 +8,8 @@ from typing import Self
 
 from queued.backoff import delays
 from queued.errors import QueuedError
-from queued.job import FINAL
-from queued.store import StoreError, Told
+from queued.job import FINAL, Record
+from queued.store import News, StoreError, Told
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,13 @@ class Waiter:
         self._hub = hub
         self._news = threading.Event()
         self._left = False
+        self.result: tuple[Record, bytes] | None = None
+        """The job's record and output, where they were told with its end: they need not be read."""
 
-    def tell(self, what: str) -> None:
-        """Have `wait` return, if it is waited for that: a state, or `progress`."""
-        if not self._end_only or what in FINAL:
+    def tell(self, news: News) -> None:
+        """Have `wait` return, if it is waited for that."""
+        if not self._end_only or news.what in FINAL:
+            self.result = news.result
             self._news.set()
 
     def wake(self) -> None:
@@ -164,8 +167,8 @@ class Hub:
                     heard = told.hear(LOOK)
                     pauses = delays()
                     if heard is not None:
-                        for waiter in self._waiters.get(heard[0], ()):
-                            waiter.tell(heard[1])
+                        for waiter in self._waiters.get(heard.job_id, ()):
+                            waiter.tell(heard)
             except StoreError as error:
                 log.warning("news of jobs can't be heard: %s; trying again", error)
             except Exception:  # whatever it is: without news everybody would wait in vain

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from flask import Response, request
 
 from queued import problem
-from queued.access import Access
-from queued.answers import (
+from queued.job import FINAL, Record, State
+from queued.settings import Settings
+from queued.store import Store
+from queued.web.access import Access
+from queued.web.answers import (
     CHECKED,
     Answer,
     as_json,
@@ -19,11 +22,8 @@ from queued.answers import (
     status_of,
     timing,
 )
-from queued.hub import Hub
-from queued.job import FINAL, Record, State
-from queued.settings import Settings
-from queued.store import Store
-from queued.waiting import applied, asked_wait, until
+from queued.web.hub import Hub
+from queued.web.waiting import applied, asked_wait, until
 
 
 class Asking:

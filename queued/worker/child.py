@@ -1,8 +1,8 @@
 """The process that runs the jobs of one worker, one after another, kept warm.
 
-Started by `queued.executor` as `python -m queued.child SOCKET TICKETS PARENT MAX_OUTPUT`. Over the socket
-come lots of jobs, each a JSON list of `{"job", "input"}`; back go frames with a header of JSON, a line feed,
-and the output as JSON text. It knows neither RabbitMQ nor Redis, so all its memory is the task's.
+Started by `queued.worker.executor` as `python -m queued.worker.child SOCKET TICKETS PARENT MAX_OUTPUT`. Over
+the socket come lots of jobs, each a JSON list of `{"job", "input"}`; back go frames with a header of JSON, a
+line feed, and the output as JSON text. It knows neither RabbitMQ nor Redis, so all its memory is the task's.
 
 Tickets: before each job the child takes one byte from a pipe that the parent has filled, and without one it
 leaves the rest of the lot alone. So the parent takes back what is not begun by emptying the pipe: each job is
@@ -20,15 +20,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+from queued.parent import die_with
 from workloads import InvalidInput, Task, UnknownTask, load_task, reason
 from workloads.journal import execute, journal_from
 from workloads.progress import listen
 
-PR_SET_PDEATHSIG = 1
 OOM_SCORE = "500"
 """When memory runs out, the kernel shall end the process that runs the job, and no service beside it."""
 PROGRESS_EVERY = 0.5
 """Seconds between two reports of progress that are passed on."""
+
+SMALL = 64 << 10
+"""Bytes that are worth a copy, so that the worker is woken once and not twice."""
 
 LENGTH = struct.Struct("!Q")
 """Before each frame, in both directions."""
@@ -67,9 +70,12 @@ class Wire:
     def send(self, header: dict[str, Any], output: bytes = b"") -> None:
         """Send one frame."""
         head = json.dumps(header).encode() + b"\n"
+        head = LENGTH.pack(len(head) + len(output)) + head
         with self._lock:
-            self._connection.sendall(LENGTH.pack(len(head) + len(output)) + head)
-            if output:
+            if len(output) <= SMALL:
+                self._connection.sendall(head + output)
+            else:
+                self._connection.sendall(head)
                 self._connection.sendall(output)
 
     def receive(self) -> bytes | None:
@@ -175,30 +181,12 @@ class Reporter:
             return
 
 
-def die_with(parent: int) -> None:
-    """See to it that this process does not outlive its parent, even in the middle of a job."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before that
-            os._exit(1)
-    else:
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-
-
 def volunteer_for_the_oom_killer() -> None:
     """Have the kernel take this process first when memory runs out: that costs one attempt and no service."""
     try:
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     except OSError:  # not Linux, or not allowed
         return
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def _failed(began: float, why: str, *, retry: bool) -> tuple[dict[str, Any], bytes]:

@@ -6,11 +6,11 @@ import hmac
 from flask import request
 
 from queued import problem
-from queued.answers import Answer
 from queued.job import Record
 from queued.problem import Problem
 from queued.settings import Settings
 from queued.store import Store
+from queued.web.answers import Answer
 
 UNKNOWN = Problem(404, "unknown-job", "No such job", "there is none with this id, or its result has expired")
 

@@ -15,9 +15,9 @@ from queued.errors import QueuedError
 from queued.job import Done, Ending, Failed, Held, Job, Outcome, State, Verdict
 from queued.metrics import Watch
 from queued.problem import job_failed
-from queued.results import Results, Unavailable
 from queued.seams import seam
 from queued.settings import Settings
+from queued.worker.results import Results, Unavailable
 
 log = logging.getLogger(__name__)
 

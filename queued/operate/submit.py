@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from types import FrameType
 
 from queued.backoff import delays
-from queued.batch import Batch, Ids, Line
-from queued.client import Answer, ClientError, Connection, Target
 from queued.errors import QueuedError
+from queued.operate.batch import Batch, Ids, Line
+from queued.operate.client import Answer, ClientError, Connection, Target
 
 PATIENCE = 300.0
 """Seconds for which no submission may get through before this gives up."""

@@ -13,18 +13,18 @@ from urllib.parse import quote
 from flask import Response, request
 
 from queued import problem
-from queued.access import Access
-from queued.answers import Answer, as_json, retry_after, soon
-from queued.asking import Asking
-from queued.body import read_body
 from queued.broker import NotConfirmed, Publisher
-from queued.hub import Full, Hub, Waiter
 from queued.job import FINAL, Job, Priority, Record, State, new_id
-from queued.rates import Rates
 from queued.seams import seam
 from queued.settings import Settings
 from queued.store import Admission, NewJob, Store
-from queued.waiting import applied, asked_wait, until
+from queued.web.access import Access
+from queued.web.answers import Answer, as_json, retry_after, soon
+from queued.web.asking import Asking
+from queued.web.body import read_body
+from queued.web.hub import Full, Hub, Waiter
+from queued.web.rates import Rates
+from queued.web.waiting import applied, asked_wait, until
 from queued.webhooks import BadCallback, check
 from workloads import InvalidInput, Task, parse_json
 from workloads.inputs import number, shown
@@ -90,17 +90,27 @@ class Submitting:
             return self._respond(admission, self._record(admission) if admission.replayed else None)
         # Followed before it is on its way: nothing of a job that is quick is missed.
         job_id = new_id()
-        waiter = self._join(job_id)
         try:
-            admission = self.accept(wish, caller, job_id)
-            if waiter is not None and admission.job_id == job_id:
-                record, output = self._wait_for(waiter, wait)
-            else:
-                until(self._hub, admission.job_id, wait, lambda: self._record(admission))
-                record, output = self._access.result(admission.job_id)
-        finally:
-            if waiter is not None:
-                waiter.leave()
+            waiter = self._hub.join(job_id, end_only=True, new=True)
+        except Full:
+            return self._submit_and_wait(wish, caller, job_id, None, wait)
+        try:
+            response = self._submit_and_wait(wish, caller, job_id, waiter, wait)
+        except BaseException:
+            waiter.leave()
+            raise
+        response.call_on_close(waiter.leave)  # not before: the client need not wait for that
+        return response
+
+    def _submit_and_wait(
+        self, wish: Wish, caller: str | None, job_id: str, waiter: Waiter | None, wait: float
+    ) -> Response:
+        admission = self.accept(wish, caller, job_id)
+        if waiter is not None and admission.job_id == job_id:
+            record, output = self._wait_for(waiter, wait)
+        else:
+            until(self._hub, admission.job_id, wait, lambda: self._record(admission))
+            record, output = self._access.result(admission.job_id)
         if record.state in FINAL:
             return self._asking.hand_out(record, output, {**self._headers(admission), **applied(wait)})
         return self._respond(admission, record, applied(wait))
@@ -204,19 +214,15 @@ class Submitting:
             )
         return Answer(why, {"Retry-After": str(max(1, math.ceil(wait)))})
 
-    def _join(self, job_id: str) -> Waiter | None:
-        try:
-            return self._hub.join(job_id, end_only=True, new=True)
-        except Full:
-            return None
-
     def _wait_for(self, waiter: Waiter, wait: float) -> tuple[Record, bytes]:
-        """Read the result once the job has ended, or after `wait` seconds."""
+        """Return the result once the job has ended, or how it is after `wait` seconds."""
         end = time.monotonic() + wait
         look = UNSURE
         while True:
             # Not every news is the end: who was cut off from the store is woken to look.
             waiter.wait(min(look, end - time.monotonic()))
+            if waiter.result is not None:
+                return waiter.result
             record, output = self._access.result(waiter.job_id)
             if record.state in FINAL or self._hub.ending or time.monotonic() >= end:
                 return record, output

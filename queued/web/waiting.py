@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from flask import request
 
-from queued.hub import Full, Hub
 from queued.job import FINAL, Record
+from queued.web.hub import Full, Hub
 
 
 def asked_wait(gateway_timeout: float) -> float | None:

@@ -17,13 +17,13 @@ from types import FrameType
 
 from queued.broker import Consumer, Delivery
 from queued.errors import QueuedError
-from queued.executor import CannotRun, Child, Ended, Killed, Pool, Progress, Untouched
-from queued.hands import Hands
 from queued.job import BadMessage, Job, Outcome
 from queued.metrics import Watch, watching
-from queued.results import Refused, Results, results_of
 from queued.settings import Settings
-from queued.waker import Waker
+from queued.worker.executor import CannotRun, Child, Ended, Killed, Pool, Progress, Untouched
+from queued.worker.hands import Hands
+from queued.worker.results import Refused, Results, results_of
+from queued.worker.waker import Waker
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from queued.child import LENGTH
 from queued.errors import QueuedError
 from queued.job import Done, Failed, Job, Outcome
 from queued.problem import Problem, attempt_died, job_failed
 from queued.settings import Settings
+from queued.worker.child import LENGTH
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Child:
     process: "subprocess.Popen[bytes]"
     socket: socket.socket
     tickets: tuple[int, int]
-    """The pipe of tickets: our end to take them back, and our end to give them. See `queued.child`."""
+    """The pipe of tickets: our end to take them back, and our end to give them. See `queued.worker.child`."""
     ready: bool = False
     jobs: deque[Job] = field(default_factory=deque)
     """Given and not answered, in order: the first runs."""
@@ -322,7 +322,7 @@ class Pool:
         with theirs:
             try:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "queued.child", *map(str, words)],
+                    [sys.executable, "-m", "queued.worker.child", *map(str, words)],
                     pass_fds=(theirs.fileno(), take),
                     stdin=subprocess.DEVNULL,
                     env={**os.environ, "QUEUED_TASK": self._settings.task},

@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from queued import answers, metrics, page, problem
-from queued.access import Access
-from queued.asking import Asking
+from queued import metrics, problem
 from queued.broker import Publisher
-from queued.health import Health
-from queued.hub import Hub
-from queued.posts import Posts
-from queued.rates import Rates
 from queued.settings import Settings
 from queued.store import Store, StoreError
-from queued.streams import Streams
-from queued.submitting import Submitting
-from queued.worker_routes import WorkerRoutes
+from queued.web import answers, page
+from queued.web.access import Access
+from queued.web.asking import Asking
+from queued.web.health import Health
+from queued.web.hub import Hub
+from queued.web.posts import Posts
+from queued.web.rates import Rates
+from queued.web.streams import Streams
+from queued.web.submitting import Submitting
+from queued.web.worker_routes import WorkerRoutes
 from workloads import Task
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def create_app(
     settings: Settings, tasks: Mapping[str, Task], publisher: Publisher, store: Store, hub: Hub
 ) -> Flask:
     """Build the web application on parts that are already running. `tasks` by name, the default one first."""
-    app = Flask("queued")
+    app = Flask("queued.web")
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]

@@ -23,15 +23,15 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.ggevent import GeventWorker
 
-from queued.app import create_app
 from queued.broker import Publisher
-from queued.child import die_with
-from queued.hub import Hub
-from queued.intake import load_all_for_web
 from queued.keeper import Keeper
-from queued.listening import CannotServe, check_address, turn_away
+from queued.parent import die_with
 from queued.settings import Settings
 from queued.store import Store, StoreError
+from queued.web.app import create_app
+from queued.web.hub import Hub
+from queued.web.intake import load_all_for_web
+from queued.web.listening import CannotServe, check_address, turn_away
 from queued.webhooks import BadSecret, Webhooks
 from workloads import Task, UnknownTask
 

@@ -6,13 +6,13 @@ from typing import NoReturn
 from flask import Response, request
 
 from queued import problem
-from queued.access import UNKNOWN, Access
-from queued.answers import Answer, as_json, as_they_are, ask_again, retry_after, timing
-from queued.body import read_body
 from queued.job import FINAL, Done, Failed, State
 from queued.settings import Settings
 from queued.store import Store
-from queued.submitting import Submitting, Wish
+from queued.web.access import UNKNOWN, Access
+from queued.web.answers import Answer, as_json, as_they_are, ask_again, retry_after, timing
+from queued.web.body import read_body
+from queued.web.submitting import Submitting, Wish
 from workloads import from_text
 
 STATUS = {

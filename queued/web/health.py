@@ -2,12 +2,12 @@
 
 from flask import Response
 
-from queued import answers
-from queued.answers import as_json
 from queued.broker import Publisher
-from queued.hub import Hub
 from queued.problem import Problem
 from queued.store import Store, StoreError
+from queued.web import answers
+from queued.web.answers import as_json
+from queued.web.hub import Hub
 
 
 class Health:

@@ -9,8 +9,8 @@ from typing import Any
 from flask import request
 
 from queued import problem
-from queued.answers import Answer
 from queued.settings import Settings
+from queued.web.answers import Answer
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from flask import Blueprint, Flask, Response, request
 from flask_sock import Sock
 
 from queued import problem
-from queued.access import Access
-from queued.answers import Answer, soon, status_etag, status_of
-from queued.hub import Full, Hub, Waiter
 from queued.job import FINAL, Record, State
 from queued.settings import Settings
 from queued.store import Store, StoreError
+from queued.web.access import Access
+from queued.web.answers import Answer, soon, status_etag, status_of
+from queued.web.hub import Full, Hub, Waiter
 
 LOOK = 2.0
 """Seconds between two looks at a job that waits: that its place moves up is not told by anybody."""

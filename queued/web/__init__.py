@@ -13,6 +13,6 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
     monkey.patch_all()
     # and only now what uses these calls: the broker's connection and the store's are greenlets too
-    from queued.serving import run
+    from queued.web.serving import run
 
     run(settings, host, port)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from flask import Flask, Response, render_template, request
 
-from queued.intake import load_for_web
 from queued.settings import Settings
+from queued.web.intake import load_for_web
 
 POLICY = "; ".join(
     (
