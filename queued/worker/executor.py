@@ -30,7 +30,8 @@ SEND_LIMIT = 5.0
 AHEAD = 64 << 10
 """Bytes of jobs that a busy child is sent: what its socket holds without anybody reading."""
 GATHER = 0.003
-"""Seconds in which the replies of a lot in the middle are left to gather: each costs the worker a wake-up."""
+"""Seconds in which the replies of a lot in the middle are left to gather, where jobs are quicker than that:
+each costs the worker a wake-up."""
 LOOK = 1.0
 """Seconds between two looks whether a child is alive, should a process of the task's own hold its socket."""
 
@@ -187,11 +188,12 @@ class Pool:
         while (frame := _frame(child.received)) is not None:
             head, _, output = frame.partition(b"\n")
             self._hear(child, json.loads(head), output)
+        quick = now - child.since < GATHER
         if len(child.jobs) < waiting:
             child.since = now
         if lost:
             self._replace(child)
-        elif 1 < len(child.jobs) < waiting and child.asleep is None:
+        elif quick and 1 < len(child.jobs) < waiting and child.asleep is None:
             child.asleep = now + GATHER
             self._selector.unregister(child.socket)
 

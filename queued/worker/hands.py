@@ -6,7 +6,7 @@ Each thing is told for all jobs at once, in one round trip; while the store is a
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from queued.backoff import delays
@@ -27,6 +27,9 @@ RENEW_MOST = 1.0
 """Most seconds between two renewals of what runs: that is how soon a cancelled job is ended."""
 RETRY_MOST = 1.0
 """Most seconds between two tries to reach the store: leases end meanwhile."""
+SETTLE = 0.25
+"""Most seconds for which messages of short jobs that are done with are left to gather, while half of what
+this worker may hold is still to be done: each acknowledgement costs the broker and the worker a turn."""
 TOGETHER = 8 << 20
 """Bytes of outputs that are told in one round trip, if there is more than one."""
 
@@ -68,9 +71,12 @@ class Hands:
         self._waiting: deque[Hand] = deque()  # of the hands: not with a child yet
         self._ended: deque[Hand] = deque()  # of the hands: to be told of
         self._back: list[Hand] = []  # of the hands: to be given back
+        self._settled: list[Delivery] = []  # done with: to be acknowledged
+        self._settle_at = 0.0
         self._unwanted: list[Hand] = []
         self._renew_every = min(settings.lease / 3, RENEW_MOST)
         self._renew_at = 0.0
+        self._renew_all_at = 0.0
         self._appear_at = 0.0
         self._appeared = False
         self._delays = delays(most=RETRY_MOST)
@@ -151,6 +157,7 @@ class Hands:
                 self._results.vanish(queue, self._name)
         except QueuedError as error:
             log.warning("%s; left without a word", error)
+        self._settle()
         # What has ended and could not be told goes back too: its lease will end.
         self._consumer.give_back([hand.delivery for hand in self._hands.values()])
         self.leave_fresh()
@@ -164,25 +171,28 @@ class Hands:
         times = [self._appear_at] if appears else []
         if self._hands:
             times.append(self._renew_at)
-        return max(self._try_at, min(times)) if times else time.monotonic() + APPEAR_EVERY
+        due = max(self._try_at, min(times)) if times else time.monotonic() + APPEAR_EVERY
+        return min(due, self._settle_at) if self._settled else due
 
-    def tell(self, appears: bool) -> None:
+    def tell(self, appears: bool, running: Container[str]) -> None:
         """Tell the store all there is to tell, unless it was away just now.
 
-        `appears`: this worker can be counted on for new jobs.
+        `appears`: this worker can be counted on for new jobs. `running`: ids of what runs at this moment.
         """
         now = time.monotonic()
         if now < self._try_at:
+            self._settle()
             return
         try:
             while self._ended:
                 self._finish()
+            self._settle_soon(now)
             if self._back:
                 self._give_back()
             if self._fresh:
                 self._begin()
             if self._hands and now >= self._renew_at:
-                self._renew()
+                self._renew(running)
             if appears and now >= self._appear_at:
                 self._appear()
         except Unavailable as error:
@@ -218,8 +228,20 @@ class Hands:
                 log.info(
                     "job %s: attempt %d failed: %s", hand.job.id, hand.attempt, ending, extra=_about(hand)
                 )
-        self._consumer.ack(settled)
+        if settled and not self._settled:
+            self._settle_at = time.monotonic() + SETTLE
+        self._settled += settled
         self._consumer.reject(buried)
+
+    def _settle_soon(self, now: float) -> None:
+        """Acknowledge what is done with, unless more of it will be soon."""
+        plenty = self._settings.short and 2 * len(self) >= self._settings.prefetch_short
+        if not plenty or now >= self._settle_at:
+            self._settle()
+
+    def _settle(self) -> None:
+        self._consumer.ack(self._settled)
+        self._settled = []
 
     def _give_back(self) -> None:
         back = self._back
@@ -238,6 +260,7 @@ class Hands:
         buried: list[Delivery] = []
         if not self._hands:
             self._renew_at = time.monotonic() + self._renew_every
+            self._renew_all_at = time.monotonic() + self._settings.lease / 3
         for (job, delivery), told in zip(fresh, begun, strict=True):
             about = {"job": job.id}
             match told.verdict:
@@ -268,10 +291,17 @@ class Hands:
             log.error("job %s goes to the dead letters: %s", job.id, why, extra=_about(hand))
             self.end(hand, Failed(job_failed(why)))
 
-    def _renew(self) -> None:
-        self._renew_at = time.monotonic() + self._renew_every
+    def _renew(self, running: Container[str]) -> None:
+        """Renew the leases of what runs, and now and then of what waits here for its turn."""
+        now = time.monotonic()
+        self._renew_at = now + self._renew_every
         hands = list(self._hands.values())
+        everything = now >= self._renew_all_at
+        if not everything:
+            hands = [hand for hand in hands if hand.job.id in running]
         states = self._results.renew([hand.held for hand in hands], self._name)
+        if everything:
+            self._renew_all_at = now + self._settings.lease / 3
         for hand, state in zip(hands, states, strict=True):
             if state in (None, State.RUNNING) or hand.outcome is not None:
                 continue

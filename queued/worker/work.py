@@ -116,7 +116,8 @@ class Worker:
         return self._consumer.connected and not self._leaving
 
     def _tell(self) -> None:
-        self._hands.tell(self._appears)
+        running = {child.jobs[0].id for child in self._pool.children if child.jobs}
+        self._hands.tell(self._appears, running)
         for hand in self._hands.unwanted():
             self._pool.kill(hand.job.id)
 

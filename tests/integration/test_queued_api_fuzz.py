@@ -33,7 +33,7 @@ from bench.stack.services import Services
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
-DOCUMENT = json.loads((Path(queued.__file__).parent / "openapi.json").read_text())
+DOCUMENT = json.loads((Path(queued.__file__).parent / "web" / "openapi.json").read_text())
 METHODS = ("get", "put", "post", "delete")
 OPERATIONS = [
     (path, method) for path, about in DOCUMENT["paths"].items() for method in METHODS if method in about

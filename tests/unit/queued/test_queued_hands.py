@@ -1,6 +1,8 @@
 """What a worker tells the store of its jobs, and what becomes of their messages, with both played."""
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +19,16 @@ SETTINGS = Settings("amqp://nowhere:1", "redis://nowhere:1", "sleep", lease=0.03
 DONE = Done(b"1", 0.1)
 FAILED = Failed(job_failed("no"), 0.1, retry=True)
 CHANNEL, ANOTHER = object(), object()
+
+
+class Everything(Container[str]):
+    """All that is in hand runs."""
+
+    def __contains__(self, _job_id: object) -> bool:
+        return True
+
+
+ALL = Everything()
 
 
 class Store:
@@ -81,19 +93,19 @@ class Broker:
 class Bench:
     """Hands between the two."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = SETTINGS) -> None:
         self.store, self.broker = Store(), Broker()
-        self.hands = Hands("me", SETTINGS, self.store, self.broker, Watch())  # type: ignore[arg-type]
+        self.hands = Hands("me", settings, self.store, self.broker, Watch())  # type: ignore[arg-type]
 
     def receive(self, *names: str, task: str = "sleep", first_tag: int = 1) -> None:
         for tag, name in enumerate(names, first_tag):
             self.hands.receive(job(name, task), delivery(tag), wanted=True)
-        self.hands.tell(False)
+        self.hands.tell(False, ALL)
 
     def end(self, **outcomes: Outcome) -> None:
         for name, outcome in outcomes.items():
             self.hands.end(self.hands[name], outcome)
-        self.hands.tell(False)
+        self.hands.tell(False, ALL)
 
 
 @pytest.fixture
@@ -114,7 +126,7 @@ def test_many_are_begun_and_finished_together(bench: Bench) -> None:
     bench.receive("a")
     bench.hands.receive(job("b"), delivery(2), wanted=True)
     bench.hands.receive(job("c"), delivery(3), wanted=True)
-    bench.hands.tell(False)
+    bench.hands.tell(False, ALL)
     assert [hand.job.id for hand in bench.hands.take_waiting(9)] == ["a", "b", "c"]
     assert bench.broker.settled == []
     bench.end(a=DONE, c=DONE)
@@ -156,7 +168,7 @@ def test_a_job_of_another_task_fails_and_is_a_dead_letter(bench: Bench) -> None:
     """Its record says why, and no child sees it."""
     bench.receive("a", task="spin")
     assert bench.hands.take_waiting(9) == []
-    bench.hands.tell(False)
+    bench.hands.tell(False, ALL)
     assert ("finish", ["a"]) in bench.store.told
     assert bench.broker.settled == [("reject", 1)]
 
@@ -168,12 +180,12 @@ def test_nothing_is_lost_while_the_store_is_away(bench: Bench) -> None:
     bench.end(a=DONE)
     bench.hands.receive(job("c"), delivery(3), wanted=True)
     for _ in range(100):
-        bench.hands.tell(False)
+        bench.hands.tell(False, ALL)
     assert bench.broker.settled == []
     assert bench.hands.due(False) == bench.hands._try_at > 0
     bench.store.away = False
     bench.hands._try_at = 0.0
-    bench.hands.tell(False)
+    bench.hands.tell(False, ALL)
     assert bench.broker.settled == [("ack", 1)]
     assert ("begin", ["c"]) in bench.store.told
 
@@ -200,7 +212,7 @@ def test_a_second_message_of_a_job_in_hand(bench: Bench) -> None:
 def test_what_is_not_wanted_goes_back_and_was_never_begun(bench: Bench) -> None:
     """A worker that leaves takes no new job."""
     bench.hands.receive(job("a"), delivery(1), wanted=False)
-    bench.hands.tell(False)
+    bench.hands.tell(False, ALL)
     assert bench.broker.settled == [("back", 1)]
     assert bench.store.told == []
 
@@ -211,7 +223,7 @@ def test_a_cancelled_job_is_let_go(bench: Bench) -> None:
     (first,) = bench.hands.take_waiting(1)
     bench.store.states |= {"a": State.CANCELLED, "b": State.CANCELLED}
     bench.hands._renew_at = 0.0
-    bench.hands.tell(False)
+    bench.hands.tell(False, ALL)
     assert bench.broker.settled == [("ack", 2)]
     assert list(bench.hands.unwanted()) == [first]
     bench.hands.let_go(first)
@@ -224,14 +236,14 @@ def test_leases_carry_progress(bench: Bench) -> None:
     bench.receive("a")
     bench.hands["a"].progress = 0.5
     bench.hands._renew_at = 0.0
-    bench.hands.tell(False)
+    bench.hands.tell(False, ALL)
     assert bench.store.told[-1] == ("renew", [("a", 0.5)])
 
 
 def test_leaving_returns_everything(bench: Bench) -> None:
     """In hand: first in the store, then to the queue; without the store, to the queue all the same."""
     bench.receive("a", "b")
-    bench.hands.tell(True)
+    bench.hands.tell(True, ALL)
     bench.hands.leave()
     assert bench.store.told[-2:] == [("give back", ["a", "b"]), ("vanish", "jobs.sleep")]
     assert bench.broker.settled == [("back", 1), ("back", 2)]
@@ -240,3 +252,55 @@ def test_leaving_returns_everything(bench: Bench) -> None:
     other.store.away = True
     other.hands.leave()
     assert other.broker.settled == [("back", 1)]
+
+
+@pytest.mark.parametrize(("lease", "renewed"), [(1000.0, ["a"]), (1e-6, ["a", "b"])])
+def test_what_waits_in_hand_is_renewed_less_often_than_what_runs(
+    monkeypatch: pytest.MonkeyPatch, lease: float, renewed: list[str]
+) -> None:
+    """But before its lease ends: in every third of it."""
+    monkeypatch.setattr("queued.worker.hands.RENEW_MOST", 0.0)
+    bench = Bench(replace(SETTINGS, lease=lease))
+    bench.receive("a", "b")
+    bench.store.told.clear()
+    bench.hands.tell(False, {"a"})
+    assert bench.store.told == [("renew", [(name, None) for name in renewed])]
+
+
+SHORT = replace(SETTINGS, lease=1000.0, short=True, prefetch_short=4)
+
+
+def test_short_jobs_are_acknowledged_together() -> None:
+    """While half of what may be held is still to be done; the rest at once: the broker waits for it."""
+    bench = Bench(SHORT)
+    bench.receive("a", "b", "c", "d")
+    bench.end(a=DONE)
+    bench.end(b=DONE)
+    assert bench.broker.settled == []
+    bench.end(c=DONE)
+    assert bench.broker.settled == [("ack", 1), ("ack", 2), ("ack", 3)]
+
+
+def test_nothing_stays_unacknowledged_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither while the worker goes on nor when it leaves nor while the store is away."""
+    bench = Bench(SHORT)
+    bench.receive("a", "b", "c", "d")
+    bench.end(a=DONE)
+    bench.hands.leave()
+    assert bench.broker.settled[0] == ("ack", 1)
+
+    bench = Bench(SHORT)
+    bench.receive("a", "b", "c", "d")
+    bench.end(a=DONE)
+    bench.store.away = True
+    bench.end(b=DONE)
+    bench.hands.tell(False, ALL)
+    assert bench.broker.settled == [("ack", 1)]
+
+    monkeypatch.setattr("queued.worker.hands.SETTLE", 0.0)
+    bench = Bench(SHORT)
+    bench.receive("a", "b", "c", "d")
+    bench.end(a=DONE)
+    assert bench.hands.due(False) <= time.monotonic()
+    bench.hands.tell(False, ALL)
+    assert bench.broker.settled == [("ack", 1)]
