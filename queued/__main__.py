@@ -136,8 +136,7 @@ def secrets(settings: Settings) -> Iterator[str]:
     """Give every value of the settings that no log line may hold."""
     yield from settings.tokens
     yield from (key for _, key in settings.api_keys)
-    if settings.webhook_secret:
-        yield settings.webhook_secret
+    yield from parse.words(settings.webhook_secret or "")
     for url in (settings.broker_url, settings.store_url):
         password = urlsplit(url).password
         if password:

@@ -16,16 +16,27 @@ long number, because servers lift Python's own limit (4,300 digits) for the sake
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Read JSON from outside, strictly: no NaN or Infinity, no absurdly long number, no endless nesting.
+    """Read JSON from outside, strictly: no NaN or Infinity, no number without end, no endless nesting.
 
     Raises InvalidInput.
     """
     try:
-        return json.loads(text, parse_int=_bounded_int, parse_constant=_refuse_constant)
+        return json.loads(text, parse_int=_bounded_int, parse_float=finite, parse_constant=_refuse_constant)
     except RecursionError:
         raise InvalidInput("this is not usable JSON: it is nested too deeply") from None
     except ValueError as error:
         raise InvalidInput(f"this is not JSON: {error}") from None
+
+
+def finite(text: str) -> float:
+    """Read a JSON number with a fraction or an exponent. Raises ValueError for one beyond a double's range.
+
+    `1e400` would be read as infinity, which no JSON can tell on.
+    """
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
 
 
 def from_text(text: str) -> Any:

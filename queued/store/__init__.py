@@ -1,9 +1,9 @@
 """Redis: what is known of each job. The only importer of redis here.
 
 One hash a job, and for each queue an index of what waits, runs and is to be tried again. Every change of
-state is one Lua script that changes hash and indices together and tells whoever follows the job, so two
-workers never both win: the first final state stays. A job that has not ended has no expiry; an ended one can
-be asked for as long as the settings say. All times are Redis's own.
+state is one Lua script that changes hash and indices together, so two workers never both win: the first final
+state stays. It also tells whoever follows the job; only that a job is new is told to nobody. A job that has
+not ended has no expiry; an ended one can be asked for as long as the settings say. All times are Redis's own.
 """
 
 from queued.job import Begun, Ending, Held, Record, Verdict

@@ -26,7 +26,8 @@ class Admission:
     job_id: str
     """The new job's, or that of the first submission with the same key."""
     replayed: bool
-    """The same key and fingerprint were seen before: nothing was written, and nothing is to be published."""
+    """The same key and fingerprint were seen before. The job is published again, for its first message may
+    never have been sent; its record keeps the second from counting."""
     conflict: bool
     """The same key came with another fingerprint before."""
     expected_wait: float | None

@@ -118,8 +118,11 @@ class Told:
         if self._tls:
             self._wait(timeout)
         else:
-            with self._breaking():
-                self._connection.can_read(timeout)
+            try:
+                with self._breaking():
+                    self._connection.can_read(timeout)
+            except (AttributeError, OSError, ValueError):  # another thread has closed it meanwhile
+                raise self._lost("the connection is closed") from None
         self._take()
 
     def _wait(self, timeout: float) -> None:

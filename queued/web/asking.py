@@ -1,5 +1,6 @@
 """Telling how a job is, handing out its result, and forgetting it."""
 
+import math
 from collections.abc import Mapping
 
 from flask import Response, request
@@ -24,6 +25,9 @@ from queued.web.answers import (
 )
 from queued.web.hub import Hub
 from queued.web.waiting import applied, asked_wait, until
+
+LOOK = 2.0
+"""Seconds between two looks at the place of a job that waits, for a client that follows it."""
 
 
 class Asking:
@@ -51,7 +55,9 @@ class Asking:
                     return True
                 return status_etag(last) not in known if known else last.state is not first.state
 
-            record = until(self._hub, job_id, wait, lambda: self._access.record(job_id), enough)
+            # That a job moves up is told by nobody: for who wants to know that, its place is looked at.
+            look = LOOK if known else math.inf
+            record = until(self._hub, job_id, wait, lambda: self._access.record(job_id), enough, look)
             headers |= applied(wait)
         else:
             record = self._access.record(job_id)

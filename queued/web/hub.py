@@ -135,20 +135,27 @@ class Hub:
             others = self._waiters.get(job_id, ())
             self._waiters[job_id] = (*others, waiter)
             if not others and self._told is not None:
-                self._tell(self._told.ask if new else self._told.follow, job_id)
+                try:
+                    self._tell(self._told.ask if new else self._told.follow, job_id)
+                except BaseException:
+                    self._forget(waiter)
+                    raise
         return waiter
 
     def left(self, waiter: Waiter) -> None:
         """Forget a waiter; for `Waiter.leave`."""
         with self._changing:
-            self._count -= 1
-            others = tuple(other for other in self._waiters[waiter.job_id] if other is not waiter)
-            if others:
-                self._waiters[waiter.job_id] = others
-                return
-            del self._waiters[waiter.job_id]
-            if self._told is not None:
+            self._forget(waiter)
+            if waiter.job_id not in self._waiters and self._told is not None:
                 self._tell(self._told.unfollow, waiter.job_id)
+
+    def _forget(self, waiter: Waiter) -> None:
+        self._count -= 1
+        others = tuple(other for other in self._waiters[waiter.job_id] if other is not waiter)
+        if others:
+            self._waiters[waiter.job_id] = others
+        else:
+            del self._waiters[waiter.job_id]
 
     def _tell(self, follow: Callable[[str], object], job_id: str) -> None:
         try:

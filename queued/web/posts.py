@@ -14,6 +14,7 @@ from queued.web.answers import Answer, as_json, as_they_are, ask_again, retry_af
 from queued.web.body import read_body
 from queued.web.submitting import Submitting, Wish
 from workloads import from_text
+from workloads.inputs import finite
 
 STATUS = {
     State.QUEUED: "processing",
@@ -66,7 +67,7 @@ class Posts:
         self._access.check_worker()
         try:
             data = read_body(self._settings.max_output + self._settings.max_body)
-            body = json.loads(data, parse_constant=_refuse)
+            body = json.loads(data, parse_constant=_refuse, parse_float=finite)
         except (ValueError, RecursionError):
             raise Answer(problem.invalid_input("the body is not JSON")) from None
         match body:

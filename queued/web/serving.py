@@ -6,6 +6,7 @@ Imported after gevent has taken over (`queued.web`): every thread here is a gree
 import logging
 import os
 import resource
+import socket
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -187,8 +188,7 @@ class _Worker(GeventWorker):  # type: ignore[misc]  # gunicorn is not typed
         self.app.send_home()
         for server in servers:
             turn_away(server.socket)
-            self._take_the_last(server)
-            server.close()
+            server.stop_accepting()
         self._finish(servers)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
@@ -211,17 +211,29 @@ class _Worker(GeventWorker):  # type: ignore[misc]  # gunicorn is not typed
         self._idle.pop(gevent.getcurrent(), None)
         return super().handle_request(listener_name, req, sock, addr)
 
-    def _take_the_last(self, server: StreamServer) -> None:
-        """Take what the kernel has accepted for us already: it would be reset."""
-        server.stop_accepting()
+    def _closed(self, server: StreamServer) -> bool:
+        """Take what the kernel has accepted for us already, for it would be reset; then close.
+
+        Whether that is done: not while as many as may be are in hand.
+        """
         with suppress(OSError):
-            while (accepted := server.do_read()) is not None:
+            while not server.full():
+                if (accepted := server.do_read()) is None:
+                    break
                 server.do_handle(*accepted)
+            else:
+                return False
+        server.close()
+        return True
 
     def _finish(self, servers: list[StreamServer]) -> None:
-        """Wait for what is in hand, and close what is idle."""
+        """Take the last, wait for what is in hand, and close what is idle."""
         end = time.monotonic() + self.cfg.graceful_timeout
-        while any(len(server.pool) for server in servers):
+        open_still = list(servers)
+        while True:
+            open_still = [server for server in open_still if not self._closed(server)]
+            if not open_still and not any(len(server.pool) for server in servers):
+                return
             now = time.monotonic()
             if now > end:
                 log.warning("requests were cut off: the grace is over")
@@ -230,7 +242,8 @@ class _Worker(GeventWorker):  # type: ignore[misc]  # gunicorn is not typed
                 return
             for client, since in list(self._idle.values()):
                 if now - since > LINGER:
-                    with suppress(OSError):
-                        client.shutdown(2)
+                    # By another handle of the same connection: its reader then sees an end and no error.
+                    with suppress(OSError), client.dup() as same:
+                        same.shutdown(socket.SHUT_RDWR)
             self.notify()
             gevent.sleep(LOOK)

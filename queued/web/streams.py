@@ -90,6 +90,8 @@ class Streams:
             raise self._too_many() from None
 
     def _too_many(self) -> Answer:
+        if self._hub.ending:
+            return Answer(problem.unavailable("the service restarts"), self._retry)
         return Answer(problem.too_many_waiters("poll meanwhile, or come back"), self._retry)
 
     def _lines(self, waiter: Waiter) -> Iterator[str]:

@@ -38,7 +38,8 @@ FORM = '{"input": …} with "task", "priority", "deadline" or "callback" beside 
 MOST_DEADLINE = 10 * 365 * 86_400.0
 """Seconds."""
 UNSURE = 0.05
-"""Seconds without news of a new job after which its record is read once: see `Hub.join`."""
+"""Seconds without news of a new job after which its record is read, and then less and less often: see
+`Hub.join`."""
 LONGEST_KEY = 255
 """Characters of an Idempotency-Key."""
 
@@ -226,7 +227,7 @@ class Submitting:
             record, output = self._access.result(waiter.job_id)
             if record.state in FINAL or self._hub.ending or time.monotonic() >= end:
                 return record, output
-            look = wait
+            look = min(2 * look, wait)
 
     def _record(self, admission: Admission) -> Record:
         return self._access.record(admission.job_id)

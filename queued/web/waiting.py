@@ -1,5 +1,6 @@
 """Long-poll: an answer that is held back until there is something to say (`Prefer: wait`, RFC 7240)."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -31,8 +32,11 @@ def until(
     wait: float,
     read: Callable[[], Record],
     enough: Callable[[Record, Record], bool] | None = None,
+    look: float = math.inf,
 ) -> Record:
-    """Read a job's record, and again with each news, until `enough(first, last)` or `wait` seconds are over.
+    """Read a job's record until `enough(first, last)`, or `wait` seconds are over.
+
+    It is read again with each news, and every `look` seconds.
 
     Without `enough` it is the job's end that is waited for.
     Where too many wait already, or this process is ending, the record is given as it is.
@@ -48,6 +52,6 @@ def until(
             left = end - time.monotonic()
             if left <= 0 or hub.ending:
                 break
-            if waiter.wait(left):
+            if waiter.wait(min(left, look)) or look < left:
                 last = read()
         return last

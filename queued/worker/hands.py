@@ -28,8 +28,8 @@ RENEW_MOST = 1.0
 RETRY_MOST = 1.0
 """Most seconds between two tries to reach the store: leases end meanwhile."""
 SETTLE = 0.25
-"""Most seconds for which messages of short jobs that are done with are left to gather, while half of what
-this worker may hold is still to be done: each acknowledgement costs the broker and the worker a turn."""
+"""Most seconds for which messages of short jobs that are done with are left to gather, while half as many
+as are held ahead still wait here for their turn: each acknowledgement costs the broker and the worker one."""
 TOGETHER = 8 << 20
 """Bytes of outputs that are told in one round trip, if there is more than one."""
 
@@ -184,6 +184,9 @@ class Hands:
             self._settle()
             return
         try:
+            # First of all: a result that can't be stored must not cost the leases of what runs beside it.
+            if self._hands and now >= self._renew_at:
+                self._renew(running)
             while self._ended:
                 self._finish()
             self._settle_soon(now)
@@ -191,8 +194,6 @@ class Hands:
                 self._give_back()
             if self._fresh:
                 self._begin()
-            if self._hands and now >= self._renew_at:
-                self._renew(running)
             if appears and now >= self._appear_at:
                 self._appear()
         except Unavailable as error:
@@ -235,7 +236,8 @@ class Hands:
 
     def _settle_soon(self, now: float) -> None:
         """Acknowledge what is done with, unless more of it will be soon."""
-        plenty = self._settings.short and 2 * len(self) >= self._settings.prefetch_short
+        waiting = len(self) - self._settings.concurrency
+        plenty = self._settings.short and 2 * waiting >= self._settings.prefetch_short
         if not plenty or now >= self._settle_at:
             self._settle()
 
@@ -299,6 +301,8 @@ class Hands:
         everything = now >= self._renew_all_at
         if not everything:
             hands = [hand for hand in hands if hand.job.id in running]
+        if not hands:
+            return
         states = self._results.renew([hand.held for hand in hands], self._name)
         if everything:
             self._renew_all_at = now + self._settings.lease / 3

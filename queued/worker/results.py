@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from queued.errors import QueuedError
-from queued.job import Begun, Done, Ending, Held, Job, Outcome, State, Verdict
-from queued.problem import MEDIA_TYPE
+from queued.job import Begun, Done, Ending, Failed, Held, Job, Outcome, State, Verdict
+from queued.problem import MEDIA_TYPE, job_failed
 from queued.settings import Settings
 
 if TYPE_CHECKING:  # a worker that tells the web should not carry Redis's client
@@ -20,6 +20,11 @@ T = TypeVar("T")
 TIMEOUT = 10.0
 """Seconds to wait for an answer of the web."""
 
+GONE = "urn:queued:unknown-job"
+"""The type of the problem with which the web says that there is no such job; any other 404 is not its own."""
+NOT_TAKEN = frozenset({400, 413, 422})
+"""What a web, or a gateway before it, says to a result that it will never take."""
+
 NO_ROUTES = "the web knows no worker routes: is QUEUED_API_URL right?"
 
 
@@ -29,6 +34,10 @@ class Unavailable(QueuedError):
 
 class Refused(QueuedError):
     """Trying again is of no use."""
+
+
+class _NotTaken(QueuedError):
+    """What was told is refused for what it is, by this HTTP status."""
 
 
 class Results(Protocol):
@@ -121,6 +130,7 @@ class ApiResults:
         self._token = token
         self._connection: http.client.HTTPConnection | None = None
         self._worker = ""
+        self._met = False  # whether it was ever the web that answered
 
     def begin(self, jobs: Sequence[Job], worker: str) -> list[Begun]:
         """See `Results`."""
@@ -184,6 +194,16 @@ class ApiResults:
             if outcome.retry:
                 asked["retry"] = "1"
         path = f"/jobs/{quote(job.id, safe='')}/result?{urlencode(asked)}"
+        try:
+            return self._put(job, path, body, media_type)
+        except _NotTaken as error:
+            if isinstance(outcome, Failed):
+                raise Unavailable(str(error)) from error
+            # Told again and again it would keep this worker from all else, and then the next one.
+            why = f"its result of {len(body):,} bytes is not taken: {error}"
+            return self._finish(job, attempt, Failed(job_failed(why), outcome.run))
+
+    def _put(self, job: Job, path: str, body: bytes, media_type: str) -> Ending:
         while (answer := self._ask("PUT", path, body, media_type)) is None:
             begun = self.begin([job], self._worker)[0]  # its record is gone: made anew
             if begun.verdict is not Verdict.RUN:
@@ -194,14 +214,14 @@ class ApiResults:
         return self._need("POST", path, json.dumps(body).encode())
 
     def _need(self, method: str, path: str, body: bytes) -> Any:
-        """As `_ask`, where a 404 can only be a wrong address."""
-        answer = self._ask(method, path, body, "application/json")
-        if answer is None:
-            raise Refused(NO_ROUTES)
-        return answer
+        """As `_ask`, where what is told can't be refused for what it is."""
+        try:
+            return self._ask(method, path, body, "application/json")
+        except _NotTaken as error:
+            raise Unavailable(str(error)) from error
 
     def _ask(self, method: str, path: str, body: bytes, media_type: str) -> Any:
-        """Send, and return what the web answers; None for a 404."""
+        """Send, and return what the web answers; None where it knows no such job."""
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": media_type}
         kept = self._connection is not None
         try:
@@ -212,11 +232,18 @@ class ApiResults:
                 return self._ask(method, path, body, media_type)
             raise Unavailable(f"the web at QUEUED_API_URL can't be reached: {error}") from error
         if status == http.HTTPStatus.NOT_FOUND:
-            return None
+            if _type(answer) == GONE:
+                return None
+            if not self._met:
+                raise Refused(NO_ROUTES)
         if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
             raise Refused("the web refuses this worker's token: is QUEUED_TOKEN the same on both sides?")
+        said = f"the web answered {status} to {method} {path.partition('?')[0]}"
+        if status in NOT_TAKEN:
+            raise _NotTaken(said)
         if status not in (http.HTTPStatus.OK, http.HTTPStatus.NO_CONTENT):
-            raise Unavailable(f"the web answered {status} to {method} {path.partition('?')[0]}")
+            raise Unavailable(said)
+        self._met = True
         try:
             return json.loads(answer or b"{}")
         except ValueError as error:
@@ -253,6 +280,15 @@ def _held(held: Held) -> dict[str, Any]:
         "progress": held.progress,
         "note": held.note,
     }
+
+
+def _type(answer: bytes) -> object:
+    """The type of the problem that an answer tells of; None where it tells of none."""
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        return None
+    return said.get("type") if isinstance(said, dict) else None
 
 
 def _read(parse: Callable[[], list[T]], count: int) -> list[T]:

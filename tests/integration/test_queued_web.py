@@ -4,11 +4,12 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 from queued_system import PATIENCE, TOKEN, QueueSystem, Reply, eventually
@@ -19,6 +20,10 @@ from bench.stack.installed import required
 from bench.stack.services import ServiceSet
 
 pytestmark = pytest.mark.integration
+
+
+OTHERS = 1_000
+"""Connections that a web takes beside those of its waiters."""
 
 
 def ready(system: QueueSystem) -> None:
@@ -364,3 +369,15 @@ def test_a_restart_under_load_loses_and_doubles_nothing(system: QueueSystem) -> 
     for job_id in accepted.values():
         system.wait_for(job_id)
     assert sorted(system.journal("start")) == sorted(accepted.values())
+
+
+def test_a_web_with_as_many_connections_as_it_takes_still_ends(system: QueueSystem) -> None:
+    """More knock than may come in, and none of them says a word: it closes in the time it has."""
+    web = system.web(QUEUED_MAX_WAITERS="1")
+    with ExitStack() as opened:
+        for _ in range(OTHERS + 30):
+            opened.enter_context(closing(socket.create_connection(("127.0.0.1", system.port), PATIENCE)))
+        web.signal(signal.SIGTERM)
+        assert web.ended(20) == 0
+    assert "cut off" not in web.said
+    assert "Traceback" not in web.said

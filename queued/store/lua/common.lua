@@ -39,7 +39,9 @@ local function tell(id, what) redis.call('PUBLISH', told_at(id), what) end
 local function tell_end(id, state)
   local at = job_at(id)
   if redis.call('PUBSUB', 'NUMSUB', told_at(id))[2] == 0 then return end
-  if redis.call('HSTRLEN', at, 'input') + redis.call('HSTRLEN', at, 'output') <= SMALL then
+  local size = 0
+  for _, name in ipairs({'input', 'output', 'problem'}) do size = size + redis.call('HSTRLEN', at, name) end
+  if size <= SMALL then
     state = state .. '\n' .. cjson.encode(redis.call('HMGET', at, unpack(RESULT)))
   end
   tell(id, state)

@@ -69,10 +69,23 @@ def test_every_setting_stands_in_the_help(capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_secrets_of_the_settings_are_known() -> None:
     """As they stand in an address and as they are meant."""
-    more = {"QUEUED_TOKEN": "one-token,two-token", "QUEUED_API_KEYS": "me:my-key"}
+    more = {
+        "QUEUED_TOKEN": "one-token,two-token",
+        "QUEUED_API_KEYS": "me:my-key",
+        "QUEUED_WEBHOOK_SECRET": "old-secret,new-secret",
+    }
     settings = command.worker_settings({**LEAST, **more})
     found = set(command.secrets(settings))
-    assert found == {"one-token", "two-token", "my-key", "hunter2", "pass%40word", "pass@word"}
+    assert found == {
+        "one-token",
+        "two-token",
+        "my-key",
+        "old-secret",
+        "new-secret",
+        "hunter2",
+        "pass%40word",
+        "pass@word",
+    }
 
 
 def test_the_status_can_be_read_where_much_is_unknown() -> None:

@@ -36,6 +36,7 @@ class Store:
 
     def __init__(self) -> None:
         self.away = False
+        self.full = False
         self.told: list[tuple[str, Any]] = []
         self.verdicts: dict[str, Verdict] = {}
         self.endings: dict[str, Ending] = {}
@@ -56,6 +57,8 @@ class Store:
         return [self.states.get(one.job_id, State.RUNNING) for one in held]
 
     def finish(self, endings: Sequence[tuple[Job, int, Outcome]]) -> list[Ending]:
+        if self.full:
+            raise Unavailable("the store is full")
         self.note("finish", [job.id for job, _, _ in endings])
         return [self.endings.get(job.id, Ending.FINAL) for job, _, _ in endings][: self.most]
 
@@ -267,11 +270,11 @@ def test_what_waits_in_hand_is_renewed_less_often_than_what_runs(
     assert bench.store.told == [("renew", [(name, None) for name in renewed])]
 
 
-SHORT = replace(SETTINGS, lease=1000.0, short=True, prefetch_short=4)
+SHORT = replace(SETTINGS, lease=1000.0, short=True, prefetch_short=2)
 
 
 def test_short_jobs_are_acknowledged_together() -> None:
-    """While half of what may be held is still to be done; the rest at once: the broker waits for it."""
+    """While half of what is held ahead still waits; the rest at once, because the broker waits for it."""
     bench = Bench(SHORT)
     bench.receive("a", "b", "c", "d")
     bench.end(a=DONE)
@@ -304,3 +307,24 @@ def test_nothing_stays_unacknowledged_for_long(monkeypatch: pytest.MonkeyPatch) 
     assert bench.hands.due(False) <= time.monotonic()
     bench.hands.tell(False, ALL)
     assert bench.broker.settled == [("ack", 1)]
+
+
+def test_a_worker_with_many_children_holds_back_only_what_waits_behind_them() -> None:
+    """A child without work must not wait for an acknowledgement to be sent."""
+    bench = Bench(replace(SHORT, concurrency=3))
+    bench.receive("a", "b", "c", "d")
+    bench.end(a=DONE)
+    assert bench.broker.settled == [("ack", 1)]
+
+
+def test_a_result_that_can_not_be_stored_costs_no_other_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs beside it is renewed all the same."""
+    monkeypatch.setattr("queued.worker.hands.RENEW_MOST", 0.0)
+    bench = Bench(replace(SETTINGS, lease=1000.0))
+    bench.receive("a", "b")
+    bench.store.full = True
+    bench.end(a=DONE)
+    bench.store.told.clear()
+    monkeypatch.setattr(bench.hands, "_try_at", 0.0)
+    bench.hands.tell(False, {"b"})
+    assert bench.store.told == [("renew", [("b", None)])]

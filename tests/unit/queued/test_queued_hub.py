@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from queued.job import Record, State
 from queued.store import News, StoreError
 from queued.web.hub import Full, Hub, Waiter
+from queued.web.waiting import until as until_true
 
 PATIENCE = 10.0
 
@@ -20,8 +22,11 @@ class Line:
         self.said: Queue[News] = Queue()
         self.followed: list[str] = []
         self.broken = False
+        self.bug: Exception | None = None
 
     def follow(self, job_id: str) -> None:
+        if self.bug is not None:
+            raise self.bug
         if self.broken:
             raise StoreError("lost")
         self.followed.append(job_id)
@@ -157,3 +162,23 @@ def test_at_the_end_everybody_goes_at_once(hub: Hub) -> None:
     assert ended.wait(PATIENCE)
     with pytest.raises(Full):
         hub.join("late")
+
+
+def test_who_could_not_begin_to_wait_takes_no_place(hub: Hub, lines: Lines) -> None:
+    """Whatever goes wrong: a place that nobody gives back would be lost for as long as the process lives."""
+    calm(hub.join("another"))
+    lines.opened[0].bug = ValueError("I/O operation on closed file.")
+    with pytest.raises(ValueError, match="closed file"):
+        hub.join("one")
+    assert hub.waiting == 1
+
+
+def test_a_client_that_follows_its_place_is_told_though_nobody_tells(hub: Hub) -> None:
+    """That a job moves up is no news; its record is looked at."""
+    places = iter((5, 5, 4))
+
+    def read() -> Record:
+        return Record("one", State.QUEUED, "sleep", b"1", 1.0, None, None, None, None, ahead=next(places))
+
+    last = until_true(hub, "one", PATIENCE, read, lambda first, last: last.ahead != first.ahead, 0.01)
+    assert last.ahead == 4

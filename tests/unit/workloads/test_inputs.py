@@ -24,6 +24,8 @@ JSON = st.recursive(
         (b"\xff\xfe\xfa", "not JSON"),
         (b"NaN", "NaN is not a JSON number"),
         (b"[-Infinity]", "-Infinity is not a JSON number"),
+        (b'{"n": 1e400}', "1e400 is too large"),
+        (b"-1e999", "-1e999 is too large"),
         (b"9" * 5_000, "a number of 5,000 digits"),
         (b"[" * 200_000, "nested too deeply"),
     ],
