@@ -32,7 +32,7 @@ class Played:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 played.asked.append((f"{self.command} {self.path.partition('?')[0]}", body))
                 status, said = played.answers.pop(0)
-                data = json.dumps(said).encode()
+                data = b"" if said is None else json.dumps(said).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
