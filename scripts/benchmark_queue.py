@@ -312,19 +312,19 @@ def latency(at: Stand) -> tuple[float, float]:
     return statistics.median(times[0]), statistics.median(times[1])
 
 
-def drain(at: Stand, count: int, task: str, value: Any, *flags: str) -> tuple[float, float]:
-    """Jobs per second with two workers: floor, ours."""
+def drain(at: Stand, count: int) -> tuple[float, float]:
+    """No-op jobs per second with two workers: floor, ours."""
     store = redis.Redis.from_url(at.kept.store_url)
-    queue = at.name()
-    publish_many(at.kept.broker_url, at.kept.store_url, queue, count, value)
+    queue, task = at.name(), "nothing:noop"
+    publish_many(at.kept.broker_url, at.kept.store_url, queue, count, 1)
     store.flushall()
     workers = [at.floor(queue, task) for _ in range(2)]
     floor = rate(store.dbsize, count)
     at.end(*workers)
     queue = at.name()
     web = Web(at, queue, task, QUEUED_MAX_QUEUED="1000000")
-    web.submit_many(count, value)
-    workers = [at.ours(queue, task, "worker", *flags) for _ in range(2)]
+    web.submit_many(count, 1)
+    workers = [at.ours(queue, task, "worker", "--short") for _ in range(2)]
     ours = rate(lambda: int(store.hget(f"queued:load:{queue}.{task}", "done") or 0), count)
     at.end(*workers, web.process)
     return floor, ours
@@ -429,7 +429,7 @@ def main() -> None:
             console.print(f"round {number} of {ROUNDS}", style="dim")
             syncs.append(fsync(at.folder))
             pairs["latency"].append(latency(at))
-            pairs["drain"].append(drain(at, DRAINED, "nothing:noop", 1, "--short"))
+            pairs["drain"].append(drain(at, DRAINED))
             pairs["submit"].append(submission(at))
             bare = spun_bare(SPUN)
             pairs["spin"].append((bare, spun(at, SPUN)))

@@ -182,6 +182,9 @@ def course(timeline: Mapping[str, Any]) -> str:
     def y(count: float) -> float:
         return height - foot - count / top * (height - foot - 30)
 
+    def anchor(second: int) -> str:
+        return "end" if x(second) > width - left else "middle"  # the last word must not be cut off
+
     def line(name: str, counts: Sequence[int]) -> str:
         points = " ".join(f"{x(n):.1f},{y(count):.1f}" for n, count in enumerate(counts))
         return f'<polyline class="{name}" points="{points}"/>'
@@ -194,7 +197,7 @@ def course(timeline: Mapping[str, Any]) -> str:
     )
     step = next(s for s in (5, 10, 30, 60, 120, 300, 600, 3600) if len(accepted) / s <= 12 or s == 3600)
     ticks = "".join(
-        f'<text x="{x(n):.1f}" y="{height - 8}" text-anchor="middle">{n} s</text>'
+        f'<text x="{x(n):.1f}" y="{height - 8}" text-anchor="{anchor(n)}">{n} s</text>'
         for n in range(0, len(accepted), step)
     )
     scale = "".join(

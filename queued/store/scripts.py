@@ -22,7 +22,7 @@ SMALL = "finish_small"
 
 
 TOLD = 8 << 10
-"""Most bytes of input and output that are told together with a job's end."""
+"""Most bytes of input, output and problem that are told together with a job's end."""
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,7 @@ class _Worker(GeventWorker):  # type: ignore[misc]  # gunicorn is not typed
 
         Whether that is done: not while as many as may be are in hand.
         """
-        with suppress(OSError):
+        with suppress(OSError):  # the socket is of no more use: what is in hand is served all the same
             while not server.full():
                 if (accepted := server.do_read()) is None:
                     break
