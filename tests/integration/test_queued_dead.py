@@ -48,7 +48,8 @@ def bury(system: QueueSystem, *names: str) -> list[str]:
 
 def test_a_job_that_was_given_up_can_be_looked_at_and_run_again(failing: QueueSystem) -> None:
     """The list says which, when and why; looking changes nothing; a retry runs it as new, and once."""
-    one, two = bury(failing, "one", "two")
+    # One after the other: the list goes by the time of death, and how long a retry waits is drawn by lot.
+    (one,), (two,) = bury(failing, "one"), bury(failing, "two")
     for _ in range(2):
         listed = queued(failing, "dead", "list")
         assert (listed.code, listed.err) == (0, "")
