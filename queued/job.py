@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
 
+from queued.compact import compact
 from queued.errors import QueuedError
 from queued.problem import Problem
 
@@ -103,13 +104,13 @@ class Job:
             "callback": self.callback,
             "owner": self.owner,
         }
-        return json.dumps(body, separators=(",", ":")).encode()
+        return compact(body).encode()
 
     @staticmethod
     def decode(body: bytes) -> "Job":
         """Invert `encode`. Raises BadMessage with one clear line."""
         try:
-            data = json.loads(body, parse_constant=_no_number)
+            data = _DECODER.decode(body.decode())
         except (ValueError, RecursionError):
             raise BadMessage("the message is not JSON") from None
         try:
@@ -271,3 +272,6 @@ class Record:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)  # `json.loads` would make one for each message

@@ -10,7 +10,6 @@ import binascii
 import hashlib
 import hmac
 import http.client
-import json
 import logging
 import math
 import random
@@ -27,6 +26,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from queued import parse
+from queued.compact import compact
 from queued.errors import QueuedError
 from queued.job import State
 from queued.problem import Problem
@@ -243,7 +243,7 @@ def _body(hook: Hook, problem: Problem | None) -> bytes:
     said: dict[str, Any] = {"id": hook.job_id, "state": hook.state, "finished": hook.finished}
     if problem is not None:
         said["problem"] = problem.to_json()
-    return json.dumps(said, separators=(",", ":")).encode()
+    return compact(said).encode()
 
 
 @dataclass(frozen=True)

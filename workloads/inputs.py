@@ -21,7 +21,9 @@ def parse_json(text: str | bytes) -> Any:
     Raises InvalidInput.
     """
     try:
-        return json.loads(text, parse_int=_bounded_int, parse_float=finite, parse_constant=_refuse_constant)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        return _DECODER.decode(text)
     except RecursionError:
         raise InvalidInput("this is not usable JSON: it is nested too deeply") from None
     except ValueError as error:
@@ -109,3 +111,7 @@ def _bounded_int(digits: str) -> int:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_int=_bounded_int, parse_float=finite, parse_constant=_refuse_constant)
+# (`json.loads` would make one for each text)

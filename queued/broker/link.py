@@ -8,6 +8,7 @@ from typing import Any
 
 import pika
 from pika.adapters.select_connection import IOLoop
+from pika.adapters.utils.selector_ioloop_adapter import AbstractSelectorIOLoop
 
 from queued.backoff import delays
 from queued.broker.address import parameters
@@ -41,13 +42,16 @@ class Link:
         queues: Mapping[str, str],
         on_ready: Callable[[Any], None],
         on_lost: Callable[[], None],
+        make_loop: Callable[[], AbstractSelectorIOLoop] = IOLoop,
     ) -> None:
+        """`make_loop` makes what pika's I/O runs on, for one connection."""
         self._settings = settings
         self._name = name
         self._queues = queues
         self._on_ready = on_ready
         self._on_lost = on_lost
-        self._loop: IOLoop | None = None
+        self._make_loop = make_loop
+        self._loop: AbstractSelectorIOLoop | None = None
         self._connection: Any = None
         self._established = False
         self._delays = delays()
@@ -81,7 +85,7 @@ class Link:
         """Have the I/O thread call this soon; forgotten when there is no connection, or it is lost before."""
         loop = self._loop
         if loop is not None:
-            loop.add_callback_threadsafe(function)
+            loop.add_callback(function)
 
     def established(self) -> None:
         """Note that all is set up. On the I/O thread only."""
@@ -105,7 +109,7 @@ class Link:
             self._stopping.wait(next(self._delays))
 
     def _serve_one_connection(self) -> None:
-        self._loop = IOLoop()
+        self._loop = self._make_loop()
         try:
             self._connection = pika.SelectConnection(
                 self._parameters(),

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pika
+from pika.adapters.select_connection import IOLoop
+from pika.adapters.utils.selector_ioloop_adapter import AbstractSelectorIOLoop
 
 from queued.broker.errors import BrokerError, NotConfirmed
 from queued.broker.link import Link
@@ -83,9 +85,15 @@ class Publisher:
     """
 
     def __init__(
-        self, settings: Settings, create: "Callable[[Sequence[NewJob]], Sequence[Admission]]"
+        self,
+        settings: Settings,
+        create: "Callable[[Sequence[NewJob]], Sequence[Admission]]",
+        make_loop: Callable[[], AbstractSelectorIOLoop] = IOLoop,
     ) -> None:
-        """`create` writes the jobs' records before they are published; it may raise QueuedErrors."""
+        """`create` writes the jobs' records before they are published; it may raise QueuedErrors.
+
+        `make_loop` as `Link` has it.
+        """
         self._create = create
         self._incoming: deque[Submission] = deque()
         self._recorded: deque[Submission] = deque()
@@ -96,7 +104,7 @@ class Publisher:
         self._asking: Any = None  # a channel of its own for `depth`: asking for what is not there closes it
         self._asked: list[_Asked] = []
         queues = work_queues(settings, settings.tasks)
-        self._link = Link(settings, "publisher", queues, self._ready, self._lost)
+        self._link = Link(settings, "publisher", queues, self._ready, self._lost, make_loop)
 
     @property
     def connected(self) -> bool:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from queued.compact import compact
 from queued.job import Job, Record, State
 from queued.problem import Problem
 
@@ -23,7 +24,7 @@ def of_job(job: Job) -> list[str | float]:
     """Names and values by turns; "" for what it has not."""
     values = (
         job.task,
-        json.dumps(job.input, separators=(",", ":")),
+        compact(job.input),
         repr(job.created),
         job.request_id or "",
         job.queue,

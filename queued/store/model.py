@@ -15,6 +15,8 @@ class NewJob:
     """The client's Idempotency-Key; keys of different owners never meet."""
     fingerprint: str = ""
     """What was submitted, in short: the same key with another one is a conflict."""
+    listener: str = ""
+    """Who hears of its end without following it: see `Store.listen`."""
 
 
 @dataclass(frozen=True)

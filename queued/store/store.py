@@ -32,15 +32,18 @@ class Store(ForWeb, ForWorkers, ForKeeper):
 
     def concerns(self) -> list[str]:
         """What in Redis's own settings endangers jobs: a line each, for the log at the start."""
-        about = self._client.command("INFO")
+        said = self._client.command("INFO").decode()
+        about = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
         concerns = []
-        if about.get("aof_enabled") == 0:
+        if about.get("aof_enabled") == "0":
             concerns.append("Redis has appendonly off: a restart forgets jobs that were accepted")
-        policy = str(about.get("maxmemory_policy", "noeviction"))
-        if about.get("maxmemory") and policy != "noeviction":
+        policy = about.get("maxmemory_policy", "noeviction")
+        if about.get("maxmemory", "0") != "0" and policy != "noeviction":
             concerns.append(f"Redis drops what it likes when it is full ({policy}): set noeviction")
         return concerns
 
-    def listen(self) -> Told:
-        """Connect to hear of changes."""
-        return Told(self._client.connection())
+    def listen(self, listener: str = "") -> Told:
+        """Connect to hear of changes: of the ends of jobs that were submitted with this listener, and of what
+        is followed.
+        """
+        return Told(self._client.connection(), listener)

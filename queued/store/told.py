@@ -14,7 +14,8 @@ from queued.store.client import TIMEOUT
 from queued.store.errors import StoreError, told
 from queued.store.model import News
 
-CHANNEL = "queued:told:"
+FOLLOWED = "queued:told:"
+LISTENER = "queued:listener:"
 SLICE = 1.0
 """Most seconds between two looks at the time."""
 QUIET = 10.0
@@ -28,7 +29,8 @@ class Told:
     make a new one, and read anew what was followed.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, listener: str = "") -> None:
+        """`listener`: hear of the ends of jobs that were submitted with this word, too."""
         self._connection = connection
         # A TLS connection must not be read and written at the same time, so nobody may wait inside a read.
         self._tls = isinstance(connection._sock, ssl.SSLSocket)
@@ -42,24 +44,19 @@ class Told:
         self._last = time.monotonic()
         self._pinged: float | None = None
         self._broken: str | None = None
-
-    def ask(self, job_id: str) -> int:
-        """Begin to follow this job, without waiting until Redis has it; gives the number of the asking."""
-        with self._wire:
-            self._send("SUBSCRIBE", CHANNEL + job_id)
-            self._asked += 1
-            return self._asked
+        if listener:
+            self._subscribe(LISTENER + listener)
 
     def follow(self, job_id: str) -> None:
         """Hear of this job from now on; returns when Redis has it: what is read afterwards misses nothing."""
-        mine = self.ask(job_id)
+        mine = self._subscribe(FOLLOWED + job_id)
         if not self._until(lambda: self._answered >= mine, TIMEOUT):
             raise self._lost(f"the store did not answer within {TIMEOUT:g} s")
 
     def unfollow(self, job_id: str) -> None:
         """Hear no more of it; what was on its way may still come. Does not wait."""
         with self._wire:
-            self._send("UNSUBSCRIBE", CHANNEL + job_id)
+            self._send("UNSUBSCRIBE", FOLLOWED + job_id)
 
     def next(self, timeout: float) -> str | None:
         """Id of a job that has changed; None: none has within `timeout` seconds."""
@@ -134,22 +131,33 @@ class Told:
             raise self._lost("the connection is closed") from None
 
     def _take(self) -> bool:
-        """Take in what is here already."""
-        some = False
+        """Take in the next that is here already, if any; one, for somebody may wait for just that."""
         with self._wire, self._breaking():
-            while self._connection.can_read(0):
-                self._note(self._connection.read_response(disconnect_on_error=True))
-                some = True
-        return some
+            if not self._connection.can_read(0):
+                return False
+            self._note(self._connection.read_response(disconnect_on_error=True))
+            return True
 
     def _note(self, reply: Any) -> None:
         self._last = time.monotonic()
         self._pinged = None
         match reply:
-            case [b"message", bytes(channel), bytes(what)]:
-                self._heard.append(_news(channel.decode().removeprefix(CHANNEL), what))
+            case [b"message", bytes(channel), bytes(said)]:
+                name = channel.decode()
+                job_id, what = name.removeprefix(FOLLOWED), said
+                if name.startswith(LISTENER):
+                    told_id, _, what = said.partition(b"\n")
+                    job_id = told_id.decode()
+                self._heard.append(_news(job_id, what))
             case [b"subscribe", *_]:
                 self._answered += 1
+
+    def _subscribe(self, channel: str) -> int:
+        """Begin to hear what is said there, without waiting for Redis; gives the number of the asking."""
+        with self._wire:
+            self._send("SUBSCRIBE", channel)
+            self._asked += 1
+            return self._asked
 
     def _send(self, *words: str) -> None:
         with self._breaking():

@@ -39,6 +39,7 @@ class ForWeb:
             for new in submissions[start : start + GROUP]:
                 key = "" if new.key is None else fields.hashed(new.job.owner, new.key)
                 known = [*fields.of_job(new.job), "key", key, "fingerprint", new.fingerprint]
+                known += ["listener", new.listener]
                 arguments += (new.job.id, key, *known)
                 width = len(known)
             size = sum(len(argument) for argument in arguments if isinstance(argument, str))

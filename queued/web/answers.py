@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
+from queued.compact import compact
 from queued.job import Record, State
 from queued.problem import MEDIA_TYPE, Problem
 from queued.settings import Settings
@@ -45,7 +46,7 @@ def as_they_are(
 
 def as_json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Answer with a value as JSON."""
-    return as_they_are(json.dumps(body, separators=(",", ":")).encode(), headers or {}, status)
+    return as_they_are(compact(body).encode(), headers or {}, status)
 
 
 def as_problem(what: Problem, headers: dict[str, str] | None = None) -> Response:

@@ -1,6 +1,7 @@
 """News of jobs for everybody in this process who waits: one connection to the store for all of them."""
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -75,14 +76,17 @@ class Hub:
     When the connection was lost, everybody is woken to read again, for news may have been missed.
     """
 
-    def __init__(self, listen: Callable[[], Told], most: int) -> None:
-        """`listen` connects; `most` is how many may wait."""
+    def __init__(self, listen: Callable[[str], Told], most: int) -> None:
+        """`listen` connects, under the name it is given; `most` is how many may wait."""
+        self.listener = secrets.token_hex(8)
+        """Submit a job with this name, and its end is heard here without following it."""
         self._listen = listen
         self._most = most
         self._count = 0
         self._told: Told | None = None
         self._newest: Told | None = None
         self._waiters: dict[str, tuple[Waiter, ...]] = {}
+        self._followed: set[str] = set()
         # Held while a job is followed or no longer followed, so that the two can't overtake each other; the
         # listening thread never takes it, for `follow` may need that thread to go on.
         self._changing = threading.Lock()
@@ -122,8 +126,8 @@ class Hub:
     def join(self, job_id: str, *, end_only: bool = False, new: bool = False) -> Waiter:
         """Begin to wait for news of a job, or for its end only. Read its record after this. Raises Full.
 
-        `new`: the job is not recorded yet, so that the store need not be waited for; look at its record soon
-        after it is, should its first news have been quicker than the store's ear for them.
+        `new`: for the end of a job that is submitted after this, with `listener`: the store is told nothing
+        now. Look at its record now and then: one that was lost and recorded anew has no listener.
 
         While the store is away it only notes who waits: they are woken when it is back.
         """
@@ -132,11 +136,10 @@ class Hub:
             if self.full:
                 raise Full("as many clients wait here as may")
             self._count += 1
-            others = self._waiters.get(job_id, ())
-            self._waiters[job_id] = (*others, waiter)
-            if not others and self._told is not None:
+            self._waiters[job_id] = (*self._waiters.get(job_id, ()), waiter)
+            if not new and job_id not in self._followed and self._told is not None:
                 try:
-                    self._tell(self._told.ask if new else self._told.follow, job_id)
+                    self._follow(self._told, job_id)
                 except BaseException:
                     self._forget(waiter)
                     raise
@@ -146,8 +149,10 @@ class Hub:
         """Forget a waiter; for `Waiter.leave`."""
         with self._changing:
             self._forget(waiter)
-            if waiter.job_id not in self._waiters and self._told is not None:
-                self._tell(self._told.unfollow, waiter.job_id)
+            if waiter.job_id in self._followed and waiter.job_id not in self._waiters:
+                self._followed.discard(waiter.job_id)
+                if self._told is not None:
+                    self._tell(self._told.unfollow, waiter.job_id)
 
     def _forget(self, waiter: Waiter) -> None:
         self._count -= 1
@@ -156,6 +161,10 @@ class Hub:
             self._waiters[waiter.job_id] = others
         else:
             del self._waiters[waiter.job_id]
+
+    def _follow(self, told: Told, job_id: str) -> None:
+        self._tell(told.follow, job_id)
+        self._followed.add(job_id)
 
     def _tell(self, follow: Callable[[str], object], job_id: str) -> None:
         try:
@@ -168,7 +177,7 @@ class Hub:
         while not self._ending.is_set():
             told: Told | None = None
             try:
-                told = self._newest = self._listen()
+                told = self._newest = self._listen(self.listener)
                 threading.Thread(target=self._follow_all, args=(told,), name="hub-back", daemon=True).start()
                 while not self._ending.is_set():
                     heard = told.hear(LOOK)
@@ -193,8 +202,9 @@ class Hub:
             if self._newest is not told:  # it was lost meanwhile
                 return
             self._told = told
+            self._followed = set()
             for job_id in list(self._waiters):
-                self._tell(told.follow, job_id)
+                self._follow(told, job_id)
         self._wake_all()
 
     def _wake_all(self) -> None:

@@ -25,6 +25,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.ggevent import GeventWorker
 
 from queued.broker import Publisher
+from queued.broker.greenlets import GreenletLoop
 from queued.keeper import Keeper
 from queued.parent import die_with
 from queued.settings import Settings
@@ -122,7 +123,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
         settings = self._settings
         store = Store(settings)
         self._parts.callback(store.close)
-        publisher = Publisher(settings, store.create)
+        publisher = Publisher(settings, store.create, GreenletLoop)
         self._start(publisher)
         self._hub = Hub(store.listen, settings.max_waiters)
         self._parts.callback(self._hub.close)

@@ -9,6 +9,7 @@ from flask import Blueprint, Flask, Response, request
 from flask_sock import Sock
 
 from queued import problem
+from queued.compact import compact
 from queued.job import FINAL, Record, State
 from queued.settings import Settings
 from queued.store import Store, StoreError
@@ -98,7 +99,7 @@ class Streams:
         for event, body in self._happenings(waiter):
             if event:
                 last = "id: end\n" if event == "end" else ""
-                yield f"event: {event}\n{last}data: {json.dumps(body, separators=(',', ':'))}\n\n"
+                yield f"event: {event}\n{last}data: {compact(body)}\n\n"
             else:
                 yield ": still there\n\n"
 

@@ -126,10 +126,15 @@ class Submitting:
         return caller
 
     def accept(self, wish: Wish, caller: str | None, job_id: str | None = None) -> Admission:
-        """Check the input, record and publish the job, and wait for the broker's word. Raises Answer."""
+        """Check the input, record and publish the job, and wait for the broker's word. Raises Answer.
+
+        `job_id`: the id of a job whose end is waited for here.
+        """
         job = self._job(wish, caller, job_id or new_id())
         key = _idempotency_key()
-        submission = self._publisher.submit(NewJob(job, key, _fingerprint(job, wish) if key else ""))
+        listener = self._hub.listener if job_id else ""
+        fingerprint = _fingerprint(job, wish) if key else ""
+        submission = self._publisher.submit(NewJob(job, key, fingerprint, listener))
         try:
             admission = submission.wait(self._settings.confirm_timeout)
         except NotConfirmed as error:

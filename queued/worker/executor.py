@@ -154,12 +154,9 @@ class Pool:
         try:
             os.write(child.tickets[1], bytes([child.lots % 256]) * len(lot))
             child.lots += 1
-            child.socket.settimeout(SEND_LIMIT)
-            child.socket.sendall(LENGTH.pack(len(body)) + body)
+            _send(child.socket, LENGTH.pack(len(body)) + body)
         except OSError:  # it is dead, or stuck: reading finds that out
             self._kill(child)
-        finally:
-            child.socket.setblocking(False)
         return list(jobs[len(lot) :])
 
     def take_back(self, child: Child) -> list[Job]:
@@ -341,6 +338,20 @@ class Pool:
         child = Child(process, ours, (take, give), looked=time.monotonic())
         self._selector.register(ours, selectors.EVENT_READ, child)
         return child
+
+
+def _send(connection: socket.socket, data: bytes) -> None:
+    """Send all over a socket that does not block; what is long may take up to SEND_LIMIT. Raises OSError."""
+    try:
+        sent = connection.send(data)
+    except BlockingIOError:
+        sent = 0
+    if sent < len(data):
+        connection.settimeout(SEND_LIMIT)
+        try:
+            connection.sendall(memoryview(data)[sent:])
+        finally:
+            connection.setblocking(False)
 
 
 def _frame(received: bytearray) -> bytes | None:

@@ -22,6 +22,15 @@ def restart_broker(kept: ServiceSet) -> None:
     rabbitmq.wait_ready(kept.broker)
 
 
+def remember_everything(system: QueueSystem) -> None:
+    """Have Redis write its log before it answers, until it is started again.
+
+    With `everysec` it puts that off while an fsync is under way: a job then is unknown to the web, once Redis
+    was killed, until a worker has its message.
+    """
+    system.store().config_set("appendfsync", "always")
+
+
 def restart_store(kept: ServiceSet) -> None:
     assert kept.store is not None
     kept.store.process.start()
@@ -180,6 +189,7 @@ def test_rabbitmq_is_killed_and_comes_back(system: QueueSystem, own: ServiceSet)
 @pytest.mark.parametrize("path", ["store", "api"])
 def test_redis_is_killed_and_comes_back(system: QueueSystem, own: ServiceSet, path: str) -> None:
     """The job in hand is run once and its result stored when Redis is back; meanwhile clients hear 503."""
+    remember_everything(system)
     system.task = "work:wait_for"
     system.web()
     worker = system.worker(QUEUED_RESULT_PATH=path)
@@ -235,6 +245,7 @@ def test_a_worker_waits_for_a_store_that_is_away_and_can_still_be_stopped(
     system: QueueSystem, own: ServiceSet
 ) -> None:
     """Told to stop while it can't even begin a job: it goes, and the job stays queued."""
+    remember_everything(system)
     system.web()
     job_id = system.submit(0.001)
     assert own.store is not None

@@ -93,6 +93,28 @@ def test_a_small_result_comes_with_the_news(store: Store, told: Told, size: int)
     assert heard[-1].result == (store.result(job.id) if size == 4 else None)
 
 
+@pytest.mark.parametrize("size", [4, 100_000])
+def test_who_waits_since_the_submission_hears_of_the_end_alone(store: Store, size: int) -> None:
+    """By the name it was submitted with, without following the job; and of no other's."""
+    job, cancelled, other = new_job(), new_job(), new_job()
+    with closing(store.listen("us")) as told:
+        told.follow(other.id)  # Redis answers in order: it has the name as well now
+        told.unfollow(other.id)
+        store.create([NewJob(job, listener="us"), NewJob(cancelled, listener="us")])
+        store.create([NewJob(other, listener="them")])
+        store.begin([job, other], "w")
+        for one in (other, job):
+            store.finish([(one, 1, Done(json.dumps("é" * size, ensure_ascii=False).encode(), 0.5))])
+        store.cancel(cancelled.id)
+        first, second = told.hear(PATIENCE), told.hear(PATIENCE)
+        assert first is not None
+        assert second is not None
+        assert (first.job_id, first.what) == (job.id, "done")
+        assert first.result == (store.result(job.id) if size == 4 else None)
+        assert (second.job_id, second.what) == (cancelled.id, "cancelled")
+        assert told.hear(0.05) is None
+
+
 def test_what_nobody_follows_is_not_heard(store: Store, told: Told) -> None:
     """Neither another job nor one that is no longer followed; followed again it is heard again."""
     job, other = new_job(), new_job()

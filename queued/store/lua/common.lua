@@ -5,7 +5,7 @@ local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local FINAL = {done = true, failed = true, cancelled = true, expired = true}
 local FIELDS = {
   'state', 'queue', 'attempt', 'failures', 'losses', 'by', 'deadline', 'key', 'callback', 'buried', 'retried',
-  'again', 'promised',
+  'again', 'promised', 'listener',
 }
 
 local function text(number) return string.format('%.6f', number) end
@@ -35,16 +35,19 @@ local function told_at(id) return 'queued:told:' .. id end
 
 local function tell(id, what) redis.call('PUBLISH', told_at(id), what) end
 
--- Who waits for the end gets a small result with the news, and need not come back for it.
-local function tell_end(id, state)
+-- Who waits for the end gets a small result with the news, and need not come back for it. Who waits since it was
+-- submitted hears of it by a channel of its own, and need not follow the job.
+local function tell_end(id, job, state)
   local at = job_at(id)
-  if redis.call('PUBSUB', 'NUMSUB', told_at(id))[2] == 0 then return end
+  local followed = redis.call('PUBSUB', 'NUMSUB', told_at(id))[2] > 0
+  if not (followed or job.listener) then return end
   local size = 0
   for _, name in ipairs({'input', 'output', 'problem'}) do size = size + redis.call('HSTRLEN', at, name) end
   if size <= SMALL then
     state = state .. '\n' .. cjson.encode(redis.call('HMGET', at, unpack(RESULT)))
   end
-  tell(id, state)
+  if followed then tell(id, state) end
+  if job.listener then redis.call('PUBLISH', 'queued:listener:' .. job.listener, id .. '\n' .. state) end
 end
 
 -- Counters are written once a script, by `flush`.
@@ -107,7 +110,7 @@ local function close(id, job, state, ttl, ...)
   end
   count(job.queue, state)
   job.state = state
-  tell_end(id, state)
+  tell_end(id, job, state)
 end
 
 -- Jobs that the workers of a queue do at the same time, and how many workers that are.

@@ -31,8 +31,6 @@ class Line:
             raise StoreError("lost")
         self.followed.append(job_id)
 
-    ask = follow
-
     def unfollow(self, job_id: str) -> None:
         self.followed.remove(job_id)
 
@@ -56,7 +54,8 @@ class Lines:
         self.opened: list[Line] = []
         self.more = threading.Event()
 
-    def __call__(self) -> Any:
+    def __call__(self, listener: str) -> Any:
+        assert listener
         self.opened.append(Line())
         self.more.set()
         return self.opened[-1]
@@ -124,6 +123,24 @@ def test_a_job_is_followed_once_and_as_long_as_anybody_waits(hub: Hub, lines: Li
     second.leave()
     assert lines.opened[0].followed == []
     assert hub.waiting == 0
+
+
+def test_who_waits_since_the_submission_costs_the_store_nothing(hub: Hub, lines: Lines) -> None:
+    """The end is told to this hub by its name; who comes later and wants all news has the job followed."""
+    followed = lines.opened[0].followed
+    hub.join("another")
+    until(lambda: followed == ["another"])  # the line is in use now
+    waiter = hub.join("one", end_only=True, new=True)
+    calm(waiter)
+    assert followed == ["another"]
+    lines.opened[0].said.put(News("one", "done"))
+    assert waiter.wait(PATIENCE)
+    second = hub.join("one")
+    assert followed == ["another", "one"]
+    waiter.leave()
+    assert followed == ["another", "one"]
+    second.leave()
+    assert followed == ["another"]
 
 
 def test_when_the_line_was_lost_everybody_reads_again(hub: Hub, lines: Lines) -> None:
