@@ -4,9 +4,9 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -24,6 +24,9 @@ BULK = 1 << 20
 """Bytes from which on it is so."""
 CONNECTIONS = 64
 """Most connections of one process, apart from those that listen; who needs one more waits up to TIMEOUT."""
+
+OURS = frozenset({"max_connections", "health_check_interval", "decode_responses"})
+"""Options that redis-py would take from an address, and that this module has to decide."""
 
 
 class Client:
@@ -93,8 +96,9 @@ class Lines:
     def close(self) -> None:
         """Close them all; who has one in use loses it afterwards."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().disconnect()
+        with suppress(IndexError):  # that was the last, or another thread took it
+            while True:
+                self._idle.pop().disconnect()
 
     @contextmanager
     def _one(self) -> Iterator[Any]:
@@ -144,6 +148,9 @@ def _connector(settings: Settings, timeout: float) -> Callable[[], Any]:
             retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
             **more,
         )
+        pool.connection_class(**pool.connection_kwargs)  # that one connects to nothing, and knows its options
+        if OURS & parse_qs(urlsplit(settings.store_url).query).keys():
+            raise ValueError
     except (ValueError, TypeError):
         raise StoreError("the store's address has an option that is not known") from None
     return lambda: pool.connection_class(**pool.connection_kwargs)

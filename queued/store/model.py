@@ -1,9 +1,12 @@
 """What the store takes and gives, apart from what workers know too (`queued.job`)."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 from queued.job import Job, Record, State
+from queued.store import fields
 
 
 @dataclass(frozen=True)
@@ -103,5 +106,13 @@ class News:
     job_id: str
     what: str
     """What it is now: a state, or `progress`."""
-    result: tuple[Record, bytes] | None = None
-    """Of one that has ended, its record and output, where they are small: as `Store.result` gives them."""
+    told: bytes = b""
+    """What was said of one that has ended, for `result`."""
+
+    @cached_property
+    def result(self) -> tuple[Record, bytes] | None:
+        """Record and output of one that has ended, where they are small: as `Store.result` gives them."""
+        if self.told:
+            with suppress(ValueError):  # it is no text, by somebody else's hand: to be read as it is
+                return fields.to_result(self.job_id, self.told)
+        return None

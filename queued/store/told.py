@@ -6,10 +6,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
-from queued.store import fields
 from queued.store.client import TIMEOUT
 from queued.store.errors import StoreError, told
 from queued.store.model import News
@@ -170,8 +169,9 @@ class Told:
             self._check()
             with told(TIMEOUT):
                 yield
-        except StoreError as error:
-            self._broken = str(error)
+        except BaseException as error:  # whatever it is: redis-py has closed it, and would connect unasked
+            why = str(error) if isinstance(error, StoreError) else "the connection was cut off"
+            self._broken = self._broken or why
             raise
 
     def _check(self) -> None:
@@ -186,8 +186,4 @@ class Told:
 
 def _news(job_id: str, said: bytes) -> News:
     what, _, told = said.partition(b"\n")
-    result = None
-    if told:
-        with suppress(ValueError):  # a record that is no text, by somebody else's hand: to be read as it is
-            result = fields.to_result(job_id, told)
-    return News(job_id, what.decode(), result)
+    return News(job_id, what.decode(), told)

@@ -126,8 +126,9 @@ class Hub:
     def join(self, job_id: str, *, end_only: bool = False, new: bool = False) -> Waiter:
         """Begin to wait for news of a job, or for its end only. Read its record after this. Raises Full.
 
-        `new`: for the end of a job that is submitted after this, with `listener`: the store is told nothing
-        now. Look at its record now and then: one that was lost and recorded anew has no listener.
+        `new`: for the end of a job that is submitted after this, with `listener`: the store is told nothing.
+        Look at its record now and then, and `follow` it in the end: one that was lost and recorded anew has
+        no listener, and a worker of another version may not know of any.
 
         While the store is away it only notes who waits: they are woken when it is back.
         """
@@ -144,6 +145,12 @@ class Hub:
                     self._forget(waiter)
                     raise
         return waiter
+
+    def follow(self, waiter: Waiter) -> None:
+        """Hear of the job of one that was `new` as of any other. Read its record after this."""
+        with self._changing:
+            if waiter.job_id not in self._followed and self._told is not None:
+                self._follow(self._told, waiter.job_id)
 
     def left(self, waiter: Waiter) -> None:
         """Forget a waiter; for `Waiter.leave`."""

@@ -40,6 +40,8 @@ MOST_DEADLINE = 10 * 365 * 86_400.0
 UNSURE = 0.05
 """Seconds without news of a new job after which its record is read, and then less and less often: see
 `Hub.join`."""
+LONG = 1.0
+"""Such seconds from which on the job is followed as well."""
 LONGEST_KEY = 255
 """Characters of an Idempotency-Key."""
 
@@ -89,14 +91,13 @@ class Submitting:
         if not wait:
             admission = self.accept(wish, caller)
             return self._respond(admission, self._record(admission) if admission.replayed else None)
-        # Followed before it is on its way: nothing of a job that is quick is missed.
-        job_id = new_id()
+        # Waited for before it is on its way: nothing of a job that is quick is missed.
         try:
-            waiter = self._hub.join(job_id, end_only=True, new=True)
+            waiter = self._hub.join(new_id(), end_only=True, new=True)
         except Full:
-            return self._submit_and_wait(wish, caller, job_id, None, wait)
+            return self._submit_and_wait(wish, caller, None, wait)
         try:
-            response = self._submit_and_wait(wish, caller, job_id, waiter, wait)
+            response = self._submit_and_wait(wish, caller, waiter, wait)
         except BaseException:
             waiter.leave()
             raise
@@ -104,10 +105,10 @@ class Submitting:
         return response
 
     def _submit_and_wait(
-        self, wish: Wish, caller: str | None, job_id: str, waiter: Waiter | None, wait: float
+        self, wish: Wish, caller: str | None, waiter: Waiter | None, wait: float
     ) -> Response:
-        admission = self.accept(wish, caller, job_id)
-        if waiter is not None and admission.job_id == job_id:
+        admission = self.accept(wish, caller, waiter)
+        if waiter is not None and admission.job_id == waiter.job_id:
             record, output = self._wait_for(waiter, wait)
         else:
             until(self._hub, admission.job_id, wait, lambda: self._record(admission))
@@ -125,14 +126,14 @@ class Submitting:
         self._rates.check(caller)
         return caller
 
-    def accept(self, wish: Wish, caller: str | None, job_id: str | None = None) -> Admission:
+    def accept(self, wish: Wish, caller: str | None, waiter: Waiter | None = None) -> Admission:
         """Check the input, record and publish the job, and wait for the broker's word. Raises Answer.
 
-        `job_id`: the id of a job whose end is waited for here.
+        `waiter`: who waits here already for the end of the job that this becomes.
         """
-        job = self._job(wish, caller, job_id or new_id())
+        job = self._job(wish, caller, waiter.job_id if waiter else new_id())
         key = _idempotency_key()
-        listener = self._hub.listener if job_id else ""
+        listener = self._hub.listener if waiter else ""
         fingerprint = _fingerprint(job, wish) if key else ""
         submission = self._publisher.submit(NewJob(job, key, fingerprint, listener))
         try:
@@ -229,6 +230,8 @@ class Submitting:
             waiter.wait(min(look, end - time.monotonic()))
             if waiter.result is not None:
                 return waiter.result
+            if look > LONG:
+                self._hub.follow(waiter)
             record, output = self._access.result(waiter.job_id)
             if record.state in FINAL or self._hub.ending or time.monotonic() >= end:
                 return record, output

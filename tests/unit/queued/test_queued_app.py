@@ -13,6 +13,7 @@ from queued.job import Done, Ending, Failed, Job, Outcome, Record, State
 from queued.problem import Problem, job_failed
 from queued.settings import Settings
 from queued.store import Admission, NewJob, StoreError
+from queued.web import submitting
 from queued.web.app import create_app
 from queued.web.hub import Hub
 from queued.web.intake import load_all_for_web
@@ -479,6 +480,32 @@ def test_how_long_to_wait_is_read_as_the_standard_says(
     reply = client.get("/jobs/1", headers={"Prefer": prefer})  # it has ended, so there is nothing to wait for
     assert reply.status_code == 200
     assert reply.headers.get("Preference-Applied") == applied
+
+
+def test_only_who_waits_with_the_submission_is_told_of_the_end(parts: Pretended) -> None:
+    """The job then carries this process's name, by which its end is told here; no other job is told of."""
+    waiting = {"Prefer": "wait=20"}
+    client = client_of(parts)
+    for _ in range(2):
+        assert client.post("/jobs", json={"input": 1}, headers=waiting).status_code == 200
+    assert client.post("/jobs", json={"input": 1}).status_code == 202
+    full = client_of(parts, max_waiters=0)
+    assert full.post("/jobs", json={"input": 1}, headers=waiting).status_code == 200
+    one, same, apart, beyond = (new.listener for new in parts.submitted)
+    assert one == same != ""
+    assert apart == beyond == ""
+
+
+def test_who_waits_long_follows_the_job_as_well(parts: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that was lost and made anew tells its end to those who follow it only."""
+    followed: list[str] = []
+    monkeypatch.setattr(Hub, "follow", lambda _hub, waiter: followed.append(waiter.job_id))
+    monkeypatch.setattr(submitting, "UNSURE", 0.1)
+    monkeypatch.setattr(submitting, "LONG", 0.3)
+    parts.known = dataclasses.replace(DONE, state=State.RUNNING)
+    reply = client_of(parts).post("/jobs", json={"input": 1}, headers={"Prefer": "wait=1"})
+    assert reply.status_code == 202
+    assert set(followed) == {parts.submitted[0].job.id}
 
 
 def test_a_stream_beyond_the_limit_is_refused(parts: Pretended) -> None:

@@ -141,6 +141,12 @@ def test_who_waits_since_the_submission_costs_the_store_nothing(hub: Hub, lines:
     assert followed == ["another", "one"]
     second.leave()
     assert followed == ["another"]
+    late = hub.join("late", end_only=True, new=True)
+    hub.follow(late)
+    hub.follow(late)
+    assert followed == ["another", "late"]
+    late.leave()
+    assert followed == ["another"]
 
 
 def test_when_the_line_was_lost_everybody_reads_again(hub: Hub, lines: Lines) -> None:

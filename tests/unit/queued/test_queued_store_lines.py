@@ -83,8 +83,18 @@ def test_a_refusal_is_an_answer() -> None:
     assert (connections[0].lost, len(connections)) == (0, 1)
 
 
+def test_what_is_lost_on_the_way_leaves_its_place_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as one likes."""
+    monkeypatch.setattr(client, "TIMEOUT", 0.05)
+    lines, _ = made(*[redis.TimeoutError("late")] * CONNECTIONS)
+    for _ in range(CONNECTIONS):
+        with pytest.raises(redis.TimeoutError):
+            lines.run("PING")
+    assert lines.run("PING") == b"OK"
+
+
 def test_who_comes_when_all_are_in_use_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what was lost on the way leaves its place to others."""
+    """And is served once there is a place again."""
     monkeypatch.setattr(client, "TIMEOUT", 0.05)
     go_on = threading.Event()
     inside = threading.Semaphore(0)
