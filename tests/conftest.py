@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,9 +19,10 @@ from bench.stack.installed import PROGRAMS
 from bench.stack.services import Services
 from bench.stack.sweep import MARK
 from bench.stack.workspace import PREFIX, Workspace, temporary_root
+from queued.web.listening import turn_away
 
 REQUIRE = "QUEUEBENCH_REQUIRE"
-"""Comma list of caps, browser, namespaces, services: what must be there, so that its absence is a failure."""
+"""Comma list of caps, browser, filters, namespaces, services: what must be there or fails."""
 RUN_MARK = "QUEUEBENCH_TEST_RUN"
 """Environment variable that everything a test starts inherits, however far down."""
 PATIENCE = 5.0
@@ -61,11 +63,17 @@ def missing_namespaces() -> str | None:
     return None
 
 
+def missing_filters() -> str | None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return None if turn_away(server) else "this system, or the sandbox around us, takes no socket filters"
+
+
 NEEDS = {  # marker → what QUEUEBENCH_REQUIRE calls it, and what is missing
     "integration": ("services", missing_services),
     "caps": ("caps", missing_caps),
     "browser": ("browser", missing_browser),
     "namespaces": ("namespaces", missing_namespaces),
+    "filters": ("filters", missing_filters),
 }
 
 

@@ -4,7 +4,6 @@ import ctypes
 import socket
 import struct
 import sys
-from contextlib import suppress
 
 from queued.errors import QueuedError
 
@@ -33,17 +32,21 @@ def check_address(host: str, port: int) -> None:
         ) from None
 
 
-def turn_away(listener: socket.socket) -> None:
+def turn_away(listener: socket.socket) -> bool:
     """Have the kernel set up no more connections for this socket, in whatever process: before it is closed.
 
     A connection that the kernel sets up between a server's last `accept` and its `close` is reset, and its
     client can't know whether the request was done. Now it stays without an answer, and the client's kernel
     knocks again after a second: at the next server's door, or it is refused, which every gateway takes as a
-    reason to ask another. Linux only; elsewhere that moment remains.
+    reason to ask another. False: this system can't, because it is not Linux or a sandbox forbids socket
+    filters; that moment remains then.
     """
     if sys.platform != "linux":
-        return
+        return False
     code = ctypes.create_string_buffer(DROP_ALL, len(DROP_ALL))
     program = struct.pack("@HP", 1, ctypes.addressof(code))  # struct sock_fprog
-    with suppress(OSError):  # a sandbox may forbid it
+    try:
         listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+    except OSError:
+        return False
+    return True

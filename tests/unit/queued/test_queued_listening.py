@@ -3,7 +3,6 @@
 import errno
 import select
 import socket
-import sys
 from contextlib import closing
 
 import pytest
@@ -20,13 +19,13 @@ def test_a_taken_address_is_told_of() -> None:
         check_address(*server.getsockname())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a socket filter of Linux's")
+@pytest.mark.filters
 def test_who_comes_while_the_door_closes_is_refused_and_never_reset() -> None:
     """Who was in is served; who knocks later gets no connection that would be reset."""
     with closing(listening()) as server, closing(socket.socket()) as late:
         address = server.getsockname()
         with closing(socket.create_connection(address)) as early:
-            turn_away(server)
+            assert turn_away(server)
             late.setblocking(False)
             assert late.connect_ex(address) != 0
             accepted, _ = server.accept()
