@@ -169,6 +169,36 @@ def soak_command(
     raise typer.Exit(soak.run(wish, Console()))
 
 
+@app.command("plan")
+def plan_command(
+    rate: Annotated[str, typer.Option(help='Jobs that come: "4/s", "90/min", "1000000/day".')],
+    service_time: Annotated[str, typer.Option(help='Time one job takes alone on a core: "250ms".')],
+    slo: Annotated[str, typer.Option(help='What users are promised: "p95<2s", "mean<1s, p99<5s".')],
+    variation: Annotated[
+        float, typer.Option(help="Standard deviation over mean of the service times; 0: all alike.")
+    ] = 0.0,
+    overhead: Annotated[str, typer.Option(help="What each job pays beside waiting and service.")] = "0s",
+    cpu: Annotated[
+        str | None, typer.Option(help="CPU time of a job, where it waits for others as well.")
+    ] = None,
+    price: Annotated[float | None, typer.Option(help="Of a vCPU for an hour, in any currency.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """How many workers a load needs, by queueing theory: before anything is measured."""
+    from bench import sizing
+
+    wish = sizing.Wish(
+        rate=rate,
+        service_time=service_time,
+        objective=slo,
+        variation=variation,
+        overhead=overhead,
+        cpu=cpu,
+        price=price,
+    )
+    raise typer.Exit(sizing.run(wish, Console(), as_json=as_json))
+
+
 @app.command("doctor")
 def doctor_command() -> None:
     """Show what is there, which caps are possible, and what to do about each gap."""

@@ -1,8 +1,8 @@
 """Durations, sizes and rates as people write them. Pure; a leaf.
 
 A duration may be absolute (`250ms`, `1.5s`, `2min`, `1h`) or a multiple of the service time S (`6S`); a rate
-may be absolute (`4/s`, `90/min`) or a multiple of the experiment's reference capacity C (`1.2C`). What is
-relative is resolved once S has been measured.
+may be absolute (`4/s`, `90/min`, `10000/day`) or a multiple of the experiment's reference capacity C
+(`1.2C`). What is relative is resolved once S has been measured.
 """
 
 import re
@@ -13,7 +13,7 @@ _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2*
 _NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 _DURATION = re.compile(_NUMBER + r"\s*(ms|s|min|h|S)")
 _SIZE = re.compile(_NUMBER + r"\s*(B|kB|MB|GB|KiB|MiB|GiB)")
-_RATE = re.compile(_NUMBER + r"\s*(/s|/min|/h|C)")
+_RATE = re.compile(_NUMBER + r"\s*(/s|/min|/h|/day|C)")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def parse_rate(text: object) -> Rate:
         raise ValueError(f"{text!r}: a rate must be above 0")
     if unit == "C":
         return Rate(amount, True)
-    return Rate(amount / {"/s": 1, "/min": 60, "/h": 3600}[unit])
+    return Rate(amount / {"/s": 1, "/min": 60, "/h": 3600, "/day": 86_400}[unit])
 
 
 def format_size(size: int) -> str:

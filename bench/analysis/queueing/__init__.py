@@ -1,0 +1,15 @@
+"""What queueing theory says of a service, from its arrival rate and its service times. Pure: numbers in,
+numbers out.
+
+Rates are per second, times in seconds. `load` is the offered load a = λ·S in Erlang: the servers that
+would be busy on average, were there enough of them. All models have Poisson arrivals and no limit on who
+may wait.
+"""
+
+from bench.analysis.queueing.deterministic import MDc
+from bench.analysis.queueing.erlang import erlang_b, erlang_c
+from bench.analysis.queueing.fifo import MGc, MMc
+from bench.analysis.queueing.scaling import Scaling, fit_scaling
+from bench.analysis.queueing.sharing import ProcessorSharing
+
+__all__ = ["MDc", "MGc", "MMc", "ProcessorSharing", "Scaling", "erlang_b", "erlang_c", "fit_scaling"]
