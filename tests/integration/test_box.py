@@ -79,9 +79,10 @@ def test_the_cpu_cap_holds_and_throttling_is_counted() -> None:
         eventually(lambda: box.usage()["throttled_periods"] >= 3, "throttling")
         before, began = box.usage(), time.monotonic()
         eventually(lambda: box.usage()["periods"] >= before["periods"] + 10, "ten more periods")
+        # on a machine that is busy otherwise they may get less than their half for a while
+        eventually(lambda: box.usage()["throttled"] > before["throttled"], "they are stopped again")
         after, elapsed = box.usage(), time.monotonic() - began
         assert after["cpu"] - before["cpu"] <= 0.5 * elapsed + 0.1
-        assert after["throttled"] > before["throttled"]
     assert [burner.wait() for burner in burners] == [-9, -9]
 
 
