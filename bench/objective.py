@@ -1,6 +1,7 @@
 """Objectives as people write them: `p95<2s, timeouts<1%`. Pure; a leaf but for `units`."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import ge, gt, le, lt
@@ -44,9 +45,9 @@ def parse_objectives(text: str) -> tuple[Objective, ...]:
             wrong.append(str(error))
     if wrong:
         raise ValueError("; ".join(wrong))
-    doubled = {o.text for o in found for other in found if o is not other and o.metric == other.metric}
-    if doubled:
-        raise ValueError(f"each metric may have one limit only: {', '.join(sorted(doubled))}")
+    counts = Counter(o.metric for o in found)
+    if doubled := [o.text for o in found if counts[o.metric] > 1]:
+        raise ValueError(f"each metric may have one limit only: {', '.join(doubled)}")
     return tuple(found)
 
 

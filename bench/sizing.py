@@ -3,24 +3,27 @@
 import json
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.analysis.queueing.sizing import (
-    PERCENTILES,
     SIMULATED,
     Demand,
     Prediction,
     predict,
-    share_of,
+    shares_of,
     workers_for,
 )
 from bench.analysis.words import count, figure, percent, rate, seconds
 from bench.objective import TIMES, Objective, parse_objectives
 from bench.spec import SpecError
 from bench.units import parse_duration, parse_rate
+
+T = TypeVar("T")
 
 MILLION = 1_000_000
 NOT_ENOUGH = 1
@@ -92,7 +95,7 @@ def plan(wish: Wish) -> Plan:
     cpu = demand.service_time if wish.cpu is None else _seconds("--cpu", wish.cpu)
     objectives = _objectives(wish.objective)
     best = workers_for(demand, {o.metric: o.limit for o in objectives})
-    shares = sorted({*PERCENTILES, *(share_of(o.metric) for o in objectives if o.metric != "mean")})
+    shares = shares_of(o.metric for o in objectives)
     middle = best.workers if best is not None else math.floor(demand.load) + 1
     near = [n for n in (middle - 1, middle, middle + 1, 2 * middle) if n >= 1]
     around = tuple(predict(demand, n, shares) for n in dict.fromkeys(near))
@@ -100,10 +103,7 @@ def plan(wish: Wish) -> Plan:
 
 
 def _objectives(text: str) -> tuple[Objective, ...]:
-    try:
-        found = parse_objectives(text)
-    except ValueError as error:
-        raise SpecError(f"--slo: {error}") from None
+    found = _read("--slo", text, parse_objectives)
     for one in found:
         if one.metric not in TIMES or one.sign not in ("<", "<="):
             raise SpecError(f'--slo: {one.text}: theory knows response times; write for example "p95<2s"')
@@ -111,25 +111,26 @@ def _objectives(text: str) -> tuple[Objective, ...]:
 
 
 def _rate(text: str) -> float:
-    try:
-        given = parse_rate(text)
-    except ValueError as error:
-        raise SpecError(f"--rate: {error}") from None
+    given = _read("--rate", text, parse_rate)
     if given.in_capacities:
         raise SpecError(f'--rate {text}: give jobs a second, as in "4/s" or "1000000/day"')
     return given.amount
 
 
 def _seconds(option: str, text: str, above: float | None = None) -> float:
-    try:
-        duration = parse_duration(text)
-    except ValueError as error:
-        raise SpecError(f"{option}: {error}") from None
+    duration = _read(option, text, parse_duration)
     if duration.in_service_times:
         raise SpecError(f'{option} {text}: give it in seconds, as in "250ms"')
     if above is not None and duration.amount <= above:
         raise SpecError(f"{option} {text}: must be above {above:g}")
     return duration.amount
+
+
+def _read(option: str, text: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise SpecError(f"{option}: {error}") from None
 
 
 def _print(made: Plan, console: Console) -> None:

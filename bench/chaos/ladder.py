@@ -115,7 +115,7 @@ def run(wish: Wish, console: Console) -> int:
         with interruptible(), show.showing():
             ladder = rungs(wish)
             found = [
-                _climb(rung, n, wish, folder, show, left=lambda n=n: len(ladder) - n)  # type: ignore[misc]
+                _climb(rung, n, wish, folder, show, left=lambda n=n: len(ladder) - n)  # type: ignore[misc]  # n= binds
                 for n, rung in enumerate(ladder)
             ]
     except Interrupted:

@@ -30,7 +30,7 @@ class GreenletLoop(AbstractSelectorIOLoop):  # type: ignore[misc]  # pika is not
         self._due: deque[Callable[[], object]] = deque()
         self._woken = Event()
         self._watched: dict[int, _Watched] = {}
-        self._timers: set[_Timer] = set()
+        self._timers: set[Any] = set()
         self._stopping = False
 
     def start(self) -> None:
@@ -63,15 +63,15 @@ class GreenletLoop(AbstractSelectorIOLoop):  # type: ignore[misc]  # pika is not
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> object:
         """Call this in `delay` seconds; gives what `remove_timeout` takes."""
-        timer = _Timer(self._libev.timer(max(0.0, delay)))
+        timer = self._libev.timer(max(0.0, delay))
         self._timers.add(timer)
-        timer.watcher.start(self.add_callback, partial(self._ring, timer, callback))
+        timer.start(self.add_callback, partial(self._ring, timer, callback))
         return timer
 
     def remove_timeout(self, timeout_handle: Any) -> None:
         """Do not call it."""
         self._timers.discard(timeout_handle)
-        timeout_handle.watcher.close()
+        timeout_handle.close()
 
     def add_handler(self, fd: int, handler: Handler, events: int) -> None:
         """Call `handler(fd, events)` whenever the socket is ready for one of these."""
@@ -114,17 +114,10 @@ class GreenletLoop(AbstractSelectorIOLoop):  # type: ignore[misc]  # pika is not
         if watched.events & event:
             self._watch(watched, event)
 
-    def _ring(self, timer: "_Timer", callback: Callable[[], object]) -> None:
+    def _ring(self, timer: Any, callback: Callable[[], object]) -> None:
         if timer in self._timers:
             self.remove_timeout(timer)
             callback()
-
-
-class _Timer:
-    """Something that is due at a time."""
-
-    def __init__(self, watcher: Any) -> None:
-        self.watcher = watcher
 
 
 class _Watched:

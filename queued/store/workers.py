@@ -134,7 +134,7 @@ class ForWorkers:
     def _finish(self, told: Sequence[tuple[str | bytes | float, ...]]) -> list[Ending | None]:
         """Few bytes go together; what is long goes alone."""
         answers: dict[int, Any] = {}
-        few = [i for i, one in enumerate(told) if len(one[4]) <= FEW]  # type: ignore[arg-type]
+        few = [i for i, one in enumerate(told) if len(one[4]) <= FEW]  # type: ignore[arg-type]  # bytes
         for start in range(0, len(few), GROUP):
             some = few[start : start + GROUP]
             together = [part for i in some for part in told[i]]
@@ -146,7 +146,7 @@ class ForWorkers:
 
     def _run_finish(self, script: str, arguments: Sequence[str | bytes | float]) -> list[bytes]:
         settings = self._settings
-        size = 0 if script == SMALL else len(arguments[4])  # type: ignore[arg-type]
+        size = 0 if script == SMALL else len(arguments[4])  # type: ignore[arg-type]  # bytes
         answers: list[bytes] = self._client.run(
             script,
             self._ttl,

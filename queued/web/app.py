@@ -32,7 +32,7 @@ def create_app(
     app = Flask("queued.web")
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]  # as Flask says
     answers.register(app)
     app.register_error_handler(StoreError, lambda error: _store_problem(error, settings.retry_after))
     access = Access(settings, store)

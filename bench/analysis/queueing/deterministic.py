@@ -6,15 +6,16 @@ from functools import cached_property
 
 import numpy as np
 
-Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+from bench.analysis.queueing.queue import Queue
+from bench.analysis.tables import Floats
 
 BEYOND = 1e-14
 """Probability of longer queues than are reckoned with."""
 
 
 @dataclass(frozen=True)
-class MDc:
-    """Constant service times.
+class MDc(Queue):
+    """Constant service times (M/D/c), exact.
 
     Looked at every S seconds, the number of jobs in the system is a Markov chain, for all that were
     served then are gone: n' = max(n - c, 0) + Poisson(λ·S). From its stationary distribution follow the
@@ -23,17 +24,6 @@ class MDc:
     1932, for the generating function and its roots; G. J. Franx, "A simple solution for the M/D/c
     waiting time distribution", Operations Research Letters 29, 2001.
     """
-
-    rate: float
-    """λ, arrivals per second."""
-    service_time: float
-    """S, seconds."""
-    servers: int
-
-    @property
-    def utilisation(self) -> float:
-        """ρ = λ·S / c; there is a steady state below 1 only."""
-        return self.rate * self.service_time / self.servers
 
     @property
     def must_wait(self) -> float:
@@ -51,11 +41,6 @@ class MDc:
             return 0.0
         queue = np.arange(len(self._waiting))
         return float(queue @ self._waiting) / self.rate
-
-    @property
-    def mean_response(self) -> float:
-        """Mean seconds from arrival to end."""
-        return self.mean_wait + self.service_time
 
     def waits_longer(self, seconds: float) -> float:
         """P(W > t), by Franx' formula: a finite sum of positive terms."""
@@ -90,7 +75,7 @@ class MDc:
         P(z) = (c - a)·(z - 1)·Π (z - z_k)/(1 - z_k) / (z^c·exp(a·(1 - z)) - 1), z_k its c - 1 zeros in
         the unit disk.
         """
-        load, servers = self.rate * self.service_time, self.servers
+        load, servers = self.load, self.servers
         size = _states(load, servers)
         z = np.exp(2j * np.pi * np.arange(1, size) / size)
         # By logarithms, and with numerator and denominator over the power: with many servers each is beyond

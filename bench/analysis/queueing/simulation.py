@@ -5,7 +5,7 @@ import heapq
 
 import numpy as np
 
-Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+from bench.analysis.tables import Floats
 
 
 def fifo_starts(arrivals: Floats, service_times: Floats, servers: int) -> Floats:

@@ -1,7 +1,7 @@
 """How many workers a load needs, and what its users then see."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +9,7 @@ import numpy as np
 from bench.analysis.queueing.deterministic import MDc
 from bench.analysis.queueing.erlang import erlang_c
 from bench.analysis.queueing.simulation import fifo_starts
-
-Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+from bench.analysis.tables import Floats
 
 PERCENTILES = (0.5, 0.95, 0.99)
 SIMULATED = 400_000
@@ -65,6 +64,11 @@ def share_of(metric: str) -> float:
     return round(float(metric[1:]) / 100, 9)
 
 
+def shares_of(metrics: Iterable[str]) -> list[float]:
+    """The percentiles to tell of: the usual ones, and those that are named."""
+    return sorted({*PERCENTILES, *(share_of(metric) for metric in metrics if metric != "mean")})
+
+
 def predict(demand: Demand, workers: int, percentiles: Sequence[float] = PERCENTILES) -> Prediction:
     """What users see with so many workers: exact for jobs all alike (M/D/c), else simulated (M/G/c)."""
     utilisation = demand.load / workers
@@ -92,7 +96,7 @@ def workers_for(demand: Demand, limits: Mapping[str, float]) -> Prediction | Non
     """
     if not possible(demand, limits):
         return None
-    shares = sorted({*PERCENTILES, *(share_of(metric) for metric in limits if metric != "mean")})
+    shares = shares_of(limits)
 
     def enough(workers: int) -> Prediction | None:
         found = predict(demand, workers, shares)
