@@ -29,11 +29,12 @@ ASSIGNMENT = Assignment(
     value=SPIN,
     load=BURST,
     seed=1,
-    deadline=0.3,
-    patience=1.0,
+    deadline=1.2,
+    patience=4.0,
     poll_interval=0.02,
-    drain_limit=1.2,
+    drain_limit=5,
 )
+"""Limits far enough apart that a machine that stands still for a second changes no outcome."""
 
 
 class Done:
@@ -99,14 +100,14 @@ def test_a_blocking_load_ends_in_exactly_the_ways_the_server_gave(carry_out):
     with scripted(
         Reply(),
         Reply(delay=0.05),
-        Reply(delay=0.45),
+        Reply(delay=1.8),
         Reply(status=503),
         Reply(status=429),
         Reply(status=504),
         Reply(status=502),
         Reply(drop=True),
         Reply(output={"seconds": 9}),
-        Reply(delay=3),
+        Reply(delay=20),
     ) as server:
         done = carry_out(server)
     assert done.outcomes == {
@@ -133,7 +134,7 @@ def test_a_polled_load_ends_in_exactly_the_ways_the_server_gave(carry_out, face)
         Reply(),
         Reply(delay=0.05),
         Reply(delay=0.05, polls=(502, 503, 504, 0, 429)),
-        Reply(delay=0.45),
+        Reply(delay=1.8),
         Reply(status=503),
         Reply(status=429),
         Reply(status=504),
@@ -153,7 +154,8 @@ def test_a_polled_load_ends_in_exactly_the_ways_the_server_gave(carry_out, face)
     }
     assert (done.progress.in_time, done.progress.late) == (3, 1)
     assert done.events[-1] == "cut_off"
-    assert 1 <= asked_for_forgotten <= 3  # a job the server does not know is not asked for in a tight loop
+    # A job the server does not know is not asked for in a tight loop.
+    assert 1 <= asked_for_forgotten <= ASSIGNMENT.drain_limit + 1
     (unfinished,) = [job for job in done.jobs if job["outcome"] == "unfinished"]
     assert unfinished["accepted"] is not None
     assert unfinished["done"] - unfinished["arrival"] >= ASSIGNMENT.drain_limit
@@ -162,23 +164,23 @@ def test_a_polled_load_ends_in_exactly_the_ways_the_server_gave(carry_out, face)
 
 def test_a_result_after_the_deadline_is_seen(carry_out):
     """A polling client goes on after the deadline, so that late is told from never."""
-    with StubServer(lambda _: Reply(delay=0.6)) as server:
+    with StubServer(lambda _: Reply(delay=1.5)) as server:
         done = carry_out(server, replace(ASSIGNMENT, face="jobs"))
     assert done.outcomes == {"ok": 10}
     assert done.progress.late == 10
-    assert all(0.6 <= job["done"] - job["arrival"] < 1.2 for job in done.jobs)
+    assert all(1.5 <= job["done"] - job["arrival"] < ASSIGNMENT.drain_limit for job in done.jobs)
 
 
 def test_the_504_is_the_gateways(carry_out):
     """A blocking client waits longer than the gateway, and gives up only when that says nothing either."""
-    with StubServer(lambda n: Reply(delay=0.9, status=504) if n % 2 else Reply(delay=3)) as server:
-        done = carry_out(server, replace(ASSIGNMENT, drain_limit=5))
+    with StubServer(lambda n: Reply(delay=1.5, status=504) if n % 2 else Reply(delay=20)) as server:
+        done = carry_out(server, replace(ASSIGNMENT, drain_limit=10))
     assert done.outcomes == {"gateway_timeout": 5, "gave_up": 5}
 
 
 def test_jobs_beyond_the_bound_are_dropped_and_counted(carry_out):
     """What the generator does not send is in the books, with no instant of sending."""
-    with StubServer(lambda _: Reply(delay=0.3)) as server:
+    with StubServer(lambda _: Reply(delay=1.0)) as server:
         done = carry_out(server, replace(ASSIGNMENT, max_in_flight=4))
     assert done.outcomes == {"ok": 4, "dropped": 6}
     assert all(job["sent"] is None for job in done.jobs if job["outcome"] == "dropped")
@@ -189,7 +191,7 @@ def test_jobs_beyond_the_bound_are_dropped_and_counted(carry_out):
 def test_the_limit_on_open_files_is_a_bound_too(carry_out):
     """The generator's own failure to open a connection must not pass for the system's."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with StubServer(lambda _: Reply(delay=0.3)) as server:
+    with StubServer(lambda _: Reply(delay=1.0)) as server:
         resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_OF_ITS_OWN + 6, limits[1]))
         try:
             done = carry_out(server)
@@ -199,9 +201,9 @@ def test_the_limit_on_open_files_is_a_bound_too(carry_out):
 
 
 def test_nothing_but_the_bound_holds_jobs_back(carry_out):
-    """300 jobs that take a second each are all in the server at once: no pool stands in an arrival's way."""
+    """300 jobs of three seconds each are all in the server at once: no pool stands in an arrival's way."""
     load = Load("burst", size=300, window=0)
-    with StubServer(lambda _: Reply(delay=1.0)) as server:
+    with StubServer(lambda _: Reply(delay=3.0)) as server:
         done = carry_out(server, replace(ASSIGNMENT, load=load, deadline=10, patience=10, drain_limit=10))
     assert done.outcomes == {"ok": 300}
     assert max(job["sent"] for job in done.jobs) < min(job["done"] for job in done.jobs)
@@ -258,14 +260,14 @@ def test_verification_is_not_part_of_the_response_time(carry_out):
 
     class Slow(Verifier):
         def objection(self, body):
-            time.sleep(0.2)
+            time.sleep(1.0)
             return ""
 
     load = Load("burst", size=1, window=0)
     with StubServer() as server:
         done = carry_out(server, replace(ASSIGNMENT, load=load), verifier=Slow("spin", SPIN))
     (job,) = done.jobs
-    assert job["done"] - job["sent"] < 0.15
+    assert job["done"] - job["sent"] < 1.0
 
 
 def test_what_the_server_says_it_spent_is_kept(carry_out):
@@ -278,7 +280,7 @@ def test_what_the_server_says_it_spent_is_kept(carry_out):
 def test_a_polling_client_waits_as_long_as_the_server_asks(carry_out):
     """Retry-After is the least time to the next poll; the client's own interval holds where it is longer."""
     load = Load("burst", size=1, window=0)
-    reply = Reply(delay=1.5, retry_after="1")
+    reply = Reply(delay=1.9, retry_after="1")
     with StubServer(lambda _: reply) as server:
         done = carry_out(server, replace(ASSIGNMENT, face="jobs", load=load, drain_limit=5))
         first, second = server.jobs["job0"].asked
@@ -289,9 +291,9 @@ def test_a_polling_client_waits_as_long_as_the_server_asks(carry_out):
 def test_a_retry_after_of_zero_leaves_the_interval_to_the_client(carry_out):
     """The header never makes a client poll more often than it would by itself."""
     load = Load("burst", size=1, window=0)
-    with StubServer(lambda _: Reply(delay=0.3, retry_after="0")) as server:
+    with StubServer(lambda _: Reply(delay=0.6, retry_after="0")) as server:
         done = carry_out(server, replace(ASSIGNMENT, face="jobs", load=load, poll_interval=0.1))
-    assert 2 <= done.jobs[0]["polls"] <= 4
+    assert 2 <= done.jobs[0]["polls"] <= 7
 
 
 # --- records ---
@@ -338,7 +340,7 @@ def test_the_load_ends_as_soon_as_the_last_job_has(carry_out):
         done = carry_out(server, replace(ASSIGNMENT, drain_limit=60))
     at = {mark["event"]: mark["t"] for mark in done.marks}
     assert at["drained"] == max(job["done"] for job in done.jobs)
-    assert at["drained"] - at["window_ended"] < 1
+    assert at["drained"] - at["window_ended"] < 20
 
 
 def test_a_cut_off_keeps_what_is_in_flight_as_unfinished(carry_out):
@@ -346,30 +348,32 @@ def test_a_cut_off_keeps_what_is_in_flight_as_unfinished(carry_out):
     load = Load("constant", rate=20, window=30)
 
     def stop(session):
-        gevent.sleep(0.5)
+        while session.progress.in_time < 5:
+            gevent.sleep(0.01)
         session.cut_off("stopped")
         session.cut_off("stopped twice")
 
     with StubServer(lambda n: Reply(delay=0 if n % 2 else 20)) as server:
-        done = carry_out(server, replace(ASSIGNMENT, load=load, patience=30), during=stop)
+        done = carry_out(server, replace(ASSIGNMENT, load=load, deadline=20, patience=30), during=stop)
     assert done.events == ["load_started", "window_started", "cut_off"]
     assert done.marks[-1]["detail"] == "stopped"
     assert set(done.outcomes) == {"ok", "unfinished"}
-    assert abs(done.outcomes["ok"] - done.outcomes["unfinished"]) <= 1
+    assert done.outcomes["ok"] >= 5
+    assert done.outcomes["unfinished"] >= 5
     cut = [request for request in done.requests if request["error"] == "cut off"]
     assert len(cut) == done.outcomes["unfinished"]
-    assert len(done.jobs) - len(server.submitted) in (0, 1)  # one may be on its way
+    assert {job["job"] for job in done.jobs} >= set(server.submitted)
 
 
 # --- closed ---
 
 
 def test_closed_users_have_one_job_at_a_time_each(carry_out):
-    """Three users for half a second: never more than three in flight, and each goes on at once."""
-    load = Load("closed", size=3, window=0.5)
+    """Three users for a second: never more than three in flight, and each goes on at once."""
+    load = Load("closed", size=3, window=1.0)
     with StubServer(lambda _: Reply(delay=0.1)) as server:
         done = carry_out(server, replace(ASSIGNMENT, load=load))
-    assert 9 <= len(done.jobs) <= 15
+    assert 9 <= len(done.jobs) <= 30
     moments = [(job["sent"], 1) for job in done.jobs] + [(job["done"], -1) for job in done.jobs]
     level = peak = 0
     for _, step in sorted(moments):
@@ -384,7 +388,7 @@ def test_closed_users_think(carry_out):
     with StubServer() as server:
         done = carry_out(server, replace(ASSIGNMENT, load=load))
     sent = sorted(job["sent"] for job in done.jobs)
-    assert len(sent) == 3
+    assert 2 <= len(sent) <= 3
     assert all(b - a >= 0.4 for a, b in pairwise(sent))
 
 
@@ -430,5 +434,5 @@ def test_a_full_disk_ends_the_load_and_is_told(tmp_path):
         began = time.monotonic()
         with pytest.raises(OSError, match="No space left"):
             session.supervise()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < load.window
     assert session.over.is_set()
