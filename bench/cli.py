@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-USAGE = 2
-"""Exit code for bad usage; 1 is a failed trial or a machine that can't run the main job."""
+from bench import exits
 
 app = typer.Typer(
     add_completion=False,
@@ -231,7 +230,7 @@ def main() -> None:
         app()
     except (SpecError, RunFolderError, WorkloadError) as error:
         complaints.print(f"bench: {error}", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(USAGE)
+        sys.exit(exits.USAGE)
     except (StackError, LoadError, OSError) as error:
         complaints.print(f"bench: {error}", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(1)
+        sys.exit(exits.FAILED)

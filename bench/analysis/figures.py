@@ -1,7 +1,7 @@
 """Everything worth knowing of one trial, as numbers. Pure."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from bench.analysis.rates import Drain, Polling, Rates, drain, polling, rates, s
 from bench.analysis.resources import Usage, usage
 from bench.analysis.run import Result
 from bench.analysis.tables import TrialRecords
+from bench.analysis.validity import Validity
 from bench.analysis.waste import Waste, waste
 from bench.plan import Trial
 
@@ -34,6 +35,7 @@ class Figures:
     polling: Polling
     usage: Usage
     problems: tuple[str, ...]
+    validity: Validity = field(default_factory=Validity)
 
     @property
     def capacity(self) -> float:
