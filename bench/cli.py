@@ -105,6 +105,12 @@ def report_command(run_folder: Annotated[Path, typer.Argument(help="A folder mad
     if (run_folder / "chaos.json").exists():
         outcome.present(run_folder, Console())
         return
+    if (run_folder / "reproduce.json").exists():
+        from bench.reproduce import outcome as reproduction
+
+        reproduction.build(run_folder)
+        reproduction.present(run_folder, Console())
+        return
     page = report.build(run_folder)
     console = Console()
     console.print(report.summary_text(run_folder), highlight=False, markup=False)
@@ -196,6 +202,39 @@ def plan_command(
         price=price,
     )
     raise typer.Exit(sizing.run(wish, Console(), as_json=as_json))
+
+
+@app.command("reproduce")
+def reproduce_command(
+    profile: Annotated[
+        str, typer.Option(help="ci: scaled down, under six minutes. blog: at the texts' own scale, hours.")
+    ] = "ci",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only the claims whose name begins so; may be repeated.")
+    ] = None,
+    claims: Annotated[
+        Path | None, typer.Option(help="A folder of claims of your own, one TOML file each.")
+    ] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="All 40,000 captions, not a part of them.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Folder for the records and the page.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Only show the claims.")] = False,
+) -> None:
+    """Run again what others claim of queues, and compare the verdicts with the recorded ones."""
+    from bench.reproduce import carry_out, claim, outcome
+
+    found = claim.read_claims(claims) if claims else claim.built_in()
+    if listed:
+        outcome.show_claims(found, Console())
+        return
+    wish = carry_out.Wish(
+        profile=profile,
+        claims=found,
+        folder=output or carry_out.new_folder(profile),
+        only=tuple(only or ()),
+        whole=whole,
+        command="bench reproduce " + shlex.join(sys.argv[2:]),
+    )
+    raise typer.Exit(carry_out.run(wish, Console()))
 
 
 @app.command("doctor")

@@ -51,38 +51,45 @@ def run(request: Request, console: Console) -> int:
 
 
 def _measure(request: Request, caps: Caps, box: Box, progress: Progress) -> int:
-    """Calibrate, run every trial that is still to be run, calibrate again. Return how many failed."""
-    folder = request.folder
     with ExitStack() as stack:
-        services = None if request.url else stack.enter_context(Services(folder.path))
-        state = folder.read_run() if request.resume else _begin(request, caps, box, progress)
-        trials = [Trial.from_json(t) for t in state["trials"]]
-        results = {name: Result(**r) for name, r in state["results"].items()}
+        services = None if request.url else stack.enter_context(Services(request.folder.path))
+        return carry_out(request, caps, box, progress, services)
 
-        def keep(trial: Trial, result: Result) -> None:
-            state["results"][trial.id] = asdict(result)
-            folder.write_run(state)
 
-        def one(trial: Trial) -> Result:
-            if trial.needs_memory_cap and not caps.memory:
-                return Result(
-                    "skipped",
-                    f"memory is not capped here ({caps.why}); this trial would eat the machine's own",
-                )
-            return execute(trial, services, folder, progress.counts)
+def carry_out(request: Request, caps: Caps, box: Box, progress: Progress, services: Services | None) -> int:
+    """Calibrate, run every trial that is still to be run, calibrate again. Return how many failed.
 
-        results = sweep(trials, results, one, keep, progress)
-        if not request.url:
-            for calibration in state["calibration"]:
-                progress.stage(f"measuring the service time of {calibration['task']} once more")
-                task, value = calibration["task"], calibration["input"]
-                try:
-                    again = measure(calibration["part"], task, value, request, box)
-                    calibration["after"] = asdict(again.calibration)
-                except StackError as error:  # no reason to throw a whole run away
-                    state["notes"].append(f"{task} could not be measured again after the run: {error.what}")
-        state["finished"] = now()
+    `services` None: the request names a URL, and nothing is started.
+    """
+    folder = request.folder
+    state = folder.read_run() if request.resume else _begin(request, caps, box, progress)
+    trials = [Trial.from_json(t) for t in state["trials"]]
+    results = {name: Result(**r) for name, r in state["results"].items()}
+
+    def keep(trial: Trial, result: Result) -> None:
+        state["results"][trial.id] = asdict(result)
         folder.write_run(state)
+
+    def one(trial: Trial) -> Result:
+        if trial.needs_memory_cap and not caps.memory:
+            return Result(
+                "skipped",
+                f"memory is not capped here ({caps.why}); this trial would eat the machine's own",
+            )
+        return execute(trial, services, folder, progress.counts)
+
+    results = sweep(trials, results, one, keep, progress)
+    if not request.url:
+        for calibration in state["calibration"]:
+            progress.stage(f"measuring the service time of {calibration['task']} once more")
+            task, value = calibration["task"], calibration["input"]
+            try:
+                again = measure(calibration["part"], task, value, request, box)
+                calibration["after"] = asdict(again.calibration)
+            except StackError as error:  # no reason to throw a whole run away
+                state["notes"].append(f"{task} could not be measured again after the run: {error.what}")
+    state["finished"] = now()
+    folder.write_run(state)
     return sum(r.status == "failed" for r in results.values())
 
 

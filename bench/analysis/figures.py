@@ -27,6 +27,8 @@ class Figures:
     response: Percentiles
     mean_response: float
     """Mean over the delivered jobs, seconds; NaN where none was."""
+    slowest_delivered: float
+    """The greatest of them; NaN likewise. Of a burst it is the makespan."""
     accept: Percentiles
     stages: Stages
     waste: Waste
@@ -71,6 +73,7 @@ def figures(records: TrialRecords, result: Result) -> Figures:
         rates=rates(records, counted),
         response=percentiles(times),
         mean_response=float(delivered.mean()) if len(delivered) else float("nan"),
+        slowest_delivered=float(delivered.max()) if len(delivered) else float("nan"),
         accept=percentiles(accept_times(records)),
         stages=stages(records),
         waste=waste(records),

@@ -1,0 +1,154 @@
+"""What a reproduction leaves behind: reproduce.json, the table as text and Markdown, and one page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from rich.console import Console
+from rich.table import Table
+
+from bench import report
+from bench.analysis.words import count, percent, seconds
+from bench.records import RunFolderError, write_json
+from bench.report.page import style, templates
+from bench.reproduce.claim import Claim
+from bench.reproduce.needs import Needs
+from bench.reproduce.verdicts import Told, as_json, exit_code
+
+FORMAT = 1
+"""Version of reproduce.json."""
+FILE = "reproduce.json"
+
+
+def write(folder: Path, state: Mapping[str, Any], told: Sequence[Told], wanted: Needs) -> int:
+    """Write everything, and return the exit code. Raises RunFolderError, OSError."""
+    code = exit_code(told)
+    data = {
+        "format": FORMAT,
+        "id": folder.name,
+        **state,
+        "code": code,
+        "claims": as_json(told),
+        "absent": [claim.id for claim in wanted.absent],
+        "sweeps": [sweep.name for sweep in wanted.sweeps],
+    }
+    write_json(folder / FILE, data)
+    build(folder)
+    return code
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Read reproduce.json. Raises RunFolderError."""
+    path = folder / FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path} can't be read: {error}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("claims"), list):
+        raise RunFolderError(f"{path} is not of a reproduction that this version reads (format {FORMAT}).")
+    return data
+
+
+def build(folder: Path) -> Path:
+    """Rebuild summary.md and index.html, and the pages of the runs behind them. Raises RunFolderError."""
+    data = read(folder)
+    pages = [(name, report.build(folder / name).read_text(encoding="utf-8")) for name in data["sweeps"]]
+    (folder / "summary.md").write_text(markdown(data), encoding="utf-8")
+    page = folder / "index.html"
+    try:
+        page.write_text(render(data, pages), encoding="utf-8")
+    except KeyError as error:
+        raise RunFolderError(f"{folder / FILE} is damaged: it lacks {error}.") from None
+    return page
+
+
+def present(folder: Path, console: Console) -> None:
+    """The table on the terminal, and where the page is. Raises RunFolderError."""
+    data = read(folder)
+    table = Table("claim", "measured", "verdict", "recorded", show_lines=True)
+    for c in data["claims"]:
+        more = "".join(f"\n{label}: {text}" for label, text in c["also"].items())
+        mark = "" if not c["differs"] else " (here)" if c["absolute"] else " ✗"
+        table.add_row(
+            f"{c['claim']}\n{c['text']}", c["measured"] + more, c["verdict"] + mark, c["expected"],
+            style="bold red" if c["fails"] else None,
+        )  # fmt: skip
+    console.print(table, highlight=False, markup=False)
+    console.print(lead(data), highlight=False, markup=False)
+    console.print(f"\nReport: {folder / 'index.html'}", highlight=False, soft_wrap=True)
+
+
+def show_claims(claims: Sequence[Claim], console: Console) -> None:
+    """What is claimed, by whom, and how it came out."""
+    table = Table("claim", "in words", "source", "recorded")
+    for claim in claims:
+        table.add_row(claim.id, claim.spec.text, claim.spec.source, claim.spec.expected)
+    console.print(table, highlight=False, markup=False)
+
+
+def lead(data: Mapping[str, Any]) -> str:
+    """The result in a sentence or two."""
+    claims = data["claims"]
+    verdicts = [c["verdict"] for c in claims]
+    parts = [
+        f"{verdicts.count(word)} {word}"
+        for word in ("reproduced", "refuted", "can't tell")
+        if word in verdicts
+    ]
+    text = f"Of {count(len(claims), 'claim')}: {', '.join(parts) or 'none was judged'}."
+    if failing := [c["claim"] for c in claims if c["fails"]]:
+        text += f" Otherwise than recorded: {', '.join(failing)}."
+    if here := [c["claim"] for c in claims if c["differs"] and not c["fails"]]:
+        text += f" Otherwise on this machine, which is no failure: {', '.join(here)}."
+    if data["absent"]:
+        text += f" Not in this profile: {', '.join(data['absent'])}."
+    return text
+
+
+def markdown(data: Mapping[str, Any]) -> str:
+    """summary.md."""
+    lines = [
+        f"# Claims, profile {data['profile']}",
+        "",
+        f"`{data['id']}` · {data['ended']}",
+        "",
+        lead(data),
+        "",
+    ]
+    lines += ["| claim | measured | verdict | recorded |", "| --- | --- | --- | --- |"]
+    for c in data["claims"]:
+        more = "".join(f"<br>{_cell(label)}: {_cell(text)}" for label, text in c["also"].items())
+        verdict = f"**{c['verdict']}**" if c["fails"] else c["verdict"]
+        lines.append(f"| {_cell(c['text'])} | {_cell(c['measured'])}{more} | {verdict} | {c['expected']} |")
+    return "\n".join([*lines, "", conditions(data), ""])
+
+
+def conditions(data: Mapping[str, Any]) -> str:
+    """Machine, box, and how much of the time was measurement."""
+    e, box = data["environment"], data["box"]
+    return (
+        f"{e.get('cpu') or e.get('machine')}, {e.get('cores')} cores; Python {e.get('python')}; box of "
+        f"{box['cpus']:g} vCPU; {seconds(data['seconds'])}, {percent(data['measured_share'])} of it in "
+        "warm-up, window and drain."
+    )
+
+
+def render(data: Mapping[str, Any], pages: Sequence[tuple[str, str]]) -> str:
+    """The page, with the pages of the runs inside it: one file."""
+    return (
+        templates()
+        .get_template("claims.html.j2")
+        .render(
+            data=data,
+            lead=lead(data),
+            conditions=conditions(data),
+            pages=pages,
+            style=Markup(style()),  # our own file
+        )
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
