@@ -229,6 +229,8 @@ def play(trial: Trial, began: float) -> dict[str, list[dict[str, Any]]]:
         row["phase"] = "warmup" if t < trial.load.warmup else "window"
         jobs.append(row)
         requests += [{"job": row["job"], "error": "", "bytes": 90, **r} for r in asked]
+    if not published:
+        _server_timing(trial, out, jobs, entered)
     end = max((j["done"] for j in jobs), default=0.0)
     events = [
         {"t": 0.0, "event": "load_started", "role": "generator"},
@@ -241,6 +243,7 @@ def play(trial: Trial, began: float) -> dict[str, list[dict[str, Any]]]:
     executions = [
         {**asdict(run), "job": jobs[run.job]["job"], "pid": 100, "ok": math.isfinite(run.end)}
         for run in out.runs
+        if trial.system.kind != "external"
     ]
     rows = {
         "jobs": jobs,
@@ -303,6 +306,15 @@ def _queued_job(
     return row, asked
 
 
+def _server_timing(trial: Trial, out: Simulated, jobs: list[dict[str, Any]], entered: list[float]) -> None:
+    """What the service says that it spent on each job that it delivered."""
+    for run in out.runs:
+        if jobs[run.job]["outcome"] == "ok" and math.isfinite(run.end):
+            jobs[run.job]["run"] = run.end - run.start - 1e-4
+            if trial.system.kind == "queued":
+                jobs[run.job]["wait"] = run.start - entered[run.job]
+
+
 def _resources(
     trial: Trial, out: Simulated, jobs: list[dict[str, Any]], requests: list[dict[str, Any]], end: float
 ) -> list[dict[str, Any]]:
@@ -311,24 +323,35 @@ def _resources(
     stop = np.array([r.end if math.isfinite(r.end) else r.cut for r in out.runs] or [1.0])
     stop = np.maximum(np.where(np.isfinite(stop), stop, end), start + 1e-6)
     done = np.clip((t[:, None] - start) / (stop - start), 0, 1)
-    cpu = done.sum(axis=1) * trial.work.cpu_time
+    burnt = np.array([trial.work.cpu_time if math.isnan(r.cpu) else r.cpu for r in out.runs] or [0.0])
+    cpu = done @ burnt
     running = ((t[:, None] >= start) & (t[:, None] < stop)).sum(axis=1)
     asked = np.sort([r["sent"] for r in requests] or [0.0])
-    overhead = 0.0018 * np.searchsorted(asked, t) + 0.03 * t
+    finished = 0.001 * np.searchsorted(np.sort(stop), t)
+    queue = trial.system.kind in ("queued", "as_published")
+    roles = {"web": 0.0018 * np.searchsorted(asked, t) + 0.004 * t}
+    if queue:
+        roles |= {"worker": cpu + 2 * finished, "broker": 3 * finished + 0.006 * t, "epmd": 0.0 * t}
+        roles["store"] = finished + 0.002 * t
+    else:
+        roles["web"] = roles["web"] + cpu
+    gateway = 0.0003 * np.searchsorted(asked, t)
     touched = np.clip((t[:, None] - start) / Server.TOUCH, 0, 1) * (
         (t[:, None] >= start) & (t[:, None] < stop)
     )
     memory = 1.6e8 + touched.sum(axis=1) * (trial.work.memory or 1.5e7)
     kills = np.array([sum(e["t"] <= x and e["event"] == "oom_kill" for e in out.events) for x in t])
     series = {
-        ("box", "cpu"): cpu + overhead,
+        ("box", "cpu"): sum(roles.values()),
         ("box", "memory"): np.minimum(memory, trial.box.memory * 0.995),
         ("box", "oom_kills"): kills,
         ("box", "throttled"): 0.05 * cpu,
-        ("web", "cpu"): overhead,
         ("generator", "cpu"): 0.1 * t,
     }
-    if trial.system.kind in ("queued", "as_published"):
+    if trial.system.kind != "external":
+        series |= {(role, "cpu"): value for role, value in roles.items()}
+        series["gateway", "cpu"] = gateway
+    if queue:
         came = np.sort([j["accepted"] for j in jobs])
         left = np.sort(start)
         ready = np.maximum(0, np.searchsorted(came, t) - np.searchsorted(left, t))

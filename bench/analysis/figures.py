@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.analysis.latency import Percentiles, Stages, accept_times, percentiles, response_times, stages
+from bench.analysis.latency import Percentiles, accept_times, percentiles, response_times
 from bench.analysis.ledger import Ledger, ledger, problems
+from bench.analysis.overhead import Overhead, overhead
 from bench.analysis.rates import Drain, Polling, Rates, drain, polling, rates, send_delay_p99
 from bench.analysis.resources import Usage, usage
 from bench.analysis.run import Result
+from bench.analysis.stages import Stages, stages
 from bench.analysis.tables import TrialRecords
 from bench.analysis.validity import Validity
 from bench.analysis.waste import Waste, waste
@@ -32,6 +34,7 @@ class Figures:
     accept: Percentiles
     stages: Stages
     waste: Waste
+    overhead: Overhead
     drain: Drain
     send_delay_p99: float
     polling: Polling
@@ -77,6 +80,7 @@ def figures(records: TrialRecords, result: Result) -> Figures:
         accept=percentiles(accept_times(records)),
         stages=stages(records),
         waste=waste(records),
+        overhead=overhead(records),
         drain=drain(records),
         send_delay_p99=send_delay_p99(records),
         polling=polling(records),

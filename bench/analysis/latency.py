@@ -78,39 +78,6 @@ def curve(times: Floats, points: int = 240) -> Curve:
 
 
 @dataclass(frozen=True)
-class Stages:
-    """Medians over the window's delivered jobs, seconds; NaN where the records do not show the stage."""
-
-    accept: float
-    wait: float
-    service: float
-    discovery: float
-    """End of the execution → the client has the result."""
-
-
-def stages(records: TrialRecords) -> Stages:
-    """Take the response time apart by the journal's instants."""
-    jobs, runs = records.jobs, records.executions
-    start = np.full(len(jobs), np.nan)
-    end = np.full(len(jobs), np.nan)
-    whole = (runs.job >= 0) & np.isfinite(runs.end) & runs.ok
-    start[runs.job[whole]] = runs.start[whole]
-    end[runs.job[whole]] = runs.end[whole]
-    counted = jobs.window & jobs.is_("ok")
-    return Stages(
-        accept=_median((jobs.accepted - jobs.arrival)[counted]),
-        wait=_median((start - jobs.arrival)[counted]),
-        service=_median((end - start)[counted]),
-        discovery=_median((jobs.done - end)[counted]),
-    )
-
-
-def _median(values: Floats) -> float:
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if len(values) else float("nan")
-
-
-@dataclass(frozen=True)
 class Returns:
     """When each job of a burst, or of closed users, came back: seconds from its own arrival, sorted."""
 

@@ -1,5 +1,6 @@
 """What to know before believing a figure: caps not in force, trials that failed, a late generator. Pure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +9,11 @@ from bench.analysis.figures import Figures
 from bench.analysis.intervals import ENOUGH_REPEATS
 from bench.analysis.latency import arrivals_needed
 from bench.analysis.run import Run, capped
+from bench.analysis.stages import TOLERANCE
 from bench.analysis.words import about, count, figure, seconds
+
+DEVIATION = 0.05
+"""Service times by journal and by Server-Timing that differ by more than this are worth a warning."""
 
 Tone = Literal["loud", "warning", "note"]
 
@@ -28,6 +33,7 @@ def notes(run: Run, figures: Sequence[Figures], strays: int = 0) -> tuple[Note, 
         *_trials(run),
         *_generator(figures),
         *_ledgers(figures),
+        *_stages(figures),
         *_calibration(run),
         *_polling(figures),
         *_counts(run, figures),
@@ -136,6 +142,53 @@ def _ledgers(figures: Sequence[Figures]) -> list[Note]:
         for f in figures
         if f.problems
     ]
+
+
+def _stages(figures: Sequence[Figures]) -> list[Note]:
+    """Of how many jobs the response time can't be taken apart, and whether the two ways to do it agree."""
+    found = []
+    delivered = sum(f.stages.delivered for f in figures)
+    unseen = sum(f.stages.unseen for f in figures)
+    if unseen:
+        found.append(
+            Note(
+                "note",
+                f"{unseen:,} of {count(delivered, 'delivered job')} can't be taken apart: neither journal "
+                "nor Server-Timing shows the run.",
+            )
+        )
+    adrift = sum(f.stages.adrift for f in figures)
+    if adrift:
+        worst = max(figures, key=lambda f: f.stages.adrift)
+        found.append(
+            Note(
+                "warning",
+                f"Of {adrift:,} of {count(delivered, 'delivered job')} the stages do not sum to the response "
+                f"time within {TOLERANCE * 100:.0f} % (most in {worst.trial.id}): clocks that disagree, or a "
+                "run that was not the job's. They are left out of the stages.",
+            )
+        )
+    timed = sum(f.stages.timed for f in figures)
+    if timed:
+        found.append(
+            Note(
+                "note",
+                f"{count(timed, 'job')} taken apart by the service's own Server-Timing, since no journal "
+                "shows the run: what it does not count as wait or run is accept and discovery here.",
+            )
+        )
+    return [*found, *_server_timing(figures)]
+
+
+def _server_timing(figures: Sequence[Figures]) -> list[Note]:
+    both = [f for f in figures if math.isfinite(f.stages.deviation)]
+    if not both:
+        return []
+    worst = max(both, key=lambda f: abs(f.stages.deviation))
+    off = abs(worst.stages.deviation)
+    words = f"Service by the journal and by Server-Timing differ by {off * 100:.2g} % at most"
+    where = f"(median over a trial's jobs, in {worst.trial.id})"
+    return [Note("warning" if off > DEVIATION else "note", f"{words} {where}.")]
 
 
 def _calibration(run: Run) -> list[Note]:

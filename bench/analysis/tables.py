@@ -51,6 +51,10 @@ class Jobs:
     """True where the arrival counts; False in the warm-up."""
     status: Ints
     polls: Ints
+    wait: Floats
+    """Seconds before the run by the service's own Server-Timing, NaN where it says nothing."""
+    run: Floats
+    """Seconds of the run, by the same."""
 
     def __len__(self) -> int:
         return len(self.arrival)
@@ -227,6 +231,8 @@ def _jobs(frame: pd.DataFrame) -> Jobs:
         window=phase == 1,
         status=_ints(frame, "status"),
         polls=_ints(frame, "polls"),
+        wait=_floats(frame, "wait"),
+        run=_floats(frame, "run"),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.analysis.figures import Figures
 from bench.analysis.findings import Finding, costs, load, parts
+from bench.analysis.findings.stages import taken_apart
 from bench.analysis.findings.workers import workers
 from bench.analysis.groups import LoadGroup, PartGroup, Point, WorkersGroup
 from bench.analysis.latency import Returns
@@ -47,7 +48,7 @@ def verdict(run: Run, figures: Sequence[Figures], groups: Groups, returns: Mappi
     found += workers(groups.workers)
     for group in groups.loads[:1]:
         found.append(load.bounded(group, _bursts_by_kind(groups.bursts)))
-        found.append(costs.wasted(group))
+        found += [taken_apart(group), costs.besides(group), costs.wasted(group)]
     found.append(costs.published(figures))
     found += [parts.waiting(group) for group in groups.service_time]
     found.append(costs.polled(figures))

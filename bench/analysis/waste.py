@@ -1,5 +1,6 @@
 """Wasted work: the share of executed task seconds that no user had any use of. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from bench.analysis.ledger import fates
 from bench.analysis.resources import samples
 from bench.analysis.tables import Floats, TrialRecords
+
+PARTS = ("never_delivered", "late", "twice_or_cut")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,18 @@ class Waste:
     def wasted_share(self) -> float:
         """All three parts together."""
         return self.share(self.never_delivered + self.late + self.twice_or_cut)
+
+
+def pooled(each: Iterable[Waste]) -> Waste:
+    """Repeats as one: their seconds summed."""
+    held = list(each)
+    return Waste(
+        executed=sum(w.executed for w in held),
+        never_delivered=sum(w.never_delivered for w in held),
+        late=sum(w.late for w in held),
+        twice_or_cut=sum(w.twice_or_cut for w in held),
+        in_cpu_seconds=all(w.in_cpu_seconds for w in held),
+    )
 
 
 def cpu_bound(records: TrialRecords) -> bool:
@@ -68,18 +83,31 @@ def waste(records: TrialRecords) -> Waste:
     )
 
 
+def unread_cpu(records: TrialRecords) -> Floats:
+    """CPU seconds that each execution can have used at most whose CPU clock nobody read; 0 where it was read.
+
+    So it is with what was killed or cut: at most its wall time, at most one job's CPU time.
+    """
+    return np.where(
+        np.isfinite(records.executions.cpu), 0.0, np.minimum(_wall(records), records.trial.work.cpu_time)
+    )
+
+
+def _wall(records: TrialRecords) -> Floats:
+    runs = records.executions
+    wall = np.where(np.isfinite(runs.end), runs.end, runs.cut) - runs.start
+    return np.clip(np.where(np.isfinite(wall), wall, 0.0), 0.0, None)
+
+
 def _weights(records: TrialRecords) -> Floats:
     """Task seconds of each execution."""
-    runs, work = records.executions, records.trial.work
-    wall = np.where(np.isfinite(runs.end), runs.end, runs.cut) - runs.start
-    wall = np.clip(np.where(np.isfinite(wall), wall, 0.0), 0.0, None)
+    runs = records.executions
     if not cpu_bound(records):
-        return wall
-    # Nobody read the CPU clock of what was killed: at most its wall time, at most one job's CPU time; and all
-    # of them together no more than the processes were seen to burn beyond what is known. Under processor
-    # sharing many a thread had run for long and got next to nothing.
+        return _wall(records)
+    # All that nobody read is no more than the processes were seen to burn beyond what is known. Under
+    # processor sharing many a thread had run for long and got next to nothing.
     known = np.isfinite(runs.cpu)
-    guessed = np.where(known, 0.0, np.minimum(wall, work.cpu_time))
+    guessed = unread_cpu(records)
     total = float(guessed.sum())
     if total > 0:
         left = max(0.0, _cpu_burnt(records) - float(runs.cpu[known].sum()))

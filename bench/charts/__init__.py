@@ -7,11 +7,14 @@ from bench.charts.burst import burst_chart, closed_chart
 from bench.charts.chart import Chart, Context
 from bench.charts.curve import curve_chart
 from bench.charts.load import load_charts, variant_charts
+from bench.charts.overhead import overhead_chart
 from bench.charts.palette import Palette
+from bench.charts.stages import stages_chart
 from bench.charts.style import drawing
 from bench.charts.svg import Picture, render
 from bench.charts.timeline import memory_timeline, overload_timeline
 from bench.charts.waiting import waiting_chart
+from bench.charts.wasted import wasted_chart
 from bench.charts.workers import worker_charts
 
 __all__ = ["Chart", "Context", "Picture", "charts", "context", "picture"]
@@ -26,6 +29,10 @@ def charts(analysis: Analysis) -> list[Chart]:
         maybe += variant_charts(group)
     maybe += [burst_chart(g, analysis.returns) for g in groups.bursts]
     maybe += [closed_chart(g, analysis.returns) for g in groups.closed]
+    first = groups.loads[0].main() if groups.loads else None
+    maybe.append(stages_chart(first, groups.bursts))
+    if first is not None:
+        maybe += [overhead_chart(first), wasted_chart(first)]
     maybe += worker_charts(groups.workers)
     for group in groups.loads[:1]:
         maybe += [overload_timeline(group, analysis.timelines), curve_chart(analysis.curves, group)]

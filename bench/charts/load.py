@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from bench.analysis.figures import Figures
 from bench.analysis.findings.load import in_time, median, offered
@@ -9,14 +10,16 @@ from bench.analysis.groups import LoadGroup, Point, Series
 from bench.analysis.latency import arrivals_needed
 from bench.analysis.ledger import FATES
 from bench.analysis.words import figure, listing, percent, rate, seconds
+from bench.charts.bars import standing
 from bench.charts.chart import Chart, Context
 from bench.charts.labels import label_margin
 from bench.charts.lines import Drawn, amounts, gather, span, times
 from bench.charts.marks import fate_patch, guide, legend, shade_above
-from bench.charts.palette import EDGE, FATE_LOOKS, MUTED
+from bench.charts.palette import FATE_LOOKS, MUTED
 from bench.charts.scales import load_axis, percent_axis
 from bench.charts.style import Axes, Canvas, Panel
 
+T = TypeVar("T")
 CAUSES = tuple(fate for fate in FATES if fate != "in_time")
 
 
@@ -35,7 +38,8 @@ def _loads(group: LoadGroup) -> list[float]:
     return [offered(p) for s in group.series for p in s.points if math.isfinite(offered(p))]
 
 
-def _frame(canvas: Canvas, panel: Panel, group: LoadGroup) -> Axes:
+def load_frame(canvas: Canvas, panel: Panel, group: LoadGroup) -> Axes:
+    """Axes over the offered load, with room for the systems' names and the overload shaded."""
     axes = canvas.axes(panel, right=label_margin([s.label for s in group.series]))
     load_axis(axes, _loads(group))
     if math.isfinite(group.reference):
@@ -43,7 +47,7 @@ def _frame(canvas: Canvas, panel: Panel, group: LoadGroup) -> Axes:
     return axes
 
 
-def _at_top(group: LoadGroup) -> list[tuple[Series, Point]]:
+def at_top(group: LoadGroup) -> list[tuple[Series, Point]]:
     """Each series' point at the highest load that most of them have."""
     highest = max(p.trial.load.rate for s in group.series for p in s.points)
     return [(s, p) for s in group.series for p in s.points if math.isclose(p.trial.load.rate, highest)]
@@ -64,7 +68,7 @@ def response(group: LoadGroup, suffix: str = "") -> Chart:
         for p in shown:
             words = "median (p50)" if p == 0.5 else f"p{p * 100:g}"
             panel = canvas.panel(f"p{p * 1000:.0f}", f"{words} of the response time over offered load")
-            axes = _frame(canvas, panel, group)
+            axes = load_frame(canvas, panel, group)
             times(axes, drawn[p], context, low, high)
             guide(axes, group.deadline, f"D {seconds(group.deadline)}")
             canvas.heading(axes, words, "time to result")
@@ -83,7 +87,7 @@ def response(group: LoadGroup, suffix: str = "") -> Chart:
 
 
 def _response_title(group: LoadGroup) -> str:
-    rows = _at_top(group)
+    rows = at_top(group)
     firsts = {s.kind: s for s, _ in reversed(rows)}
     rows = [(s, p) for s, p in rows if firsts[s.kind] is s]
     never = [s.label for s, p in rows if math.isinf(median(p))]
@@ -112,7 +116,7 @@ def accepting(group: LoadGroup) -> Chart:
             ("accepted", "until the request is accepted", accepted),
             ("result", "until the result is there", results),
         ):
-            axes = _frame(canvas, canvas.panel(name, f"median time {words}, over offered load"), group)
+            axes = load_frame(canvas, canvas.panel(name, f"median time {words}, over offered load"), group)
             times(axes, lines, context, low, high)
             canvas.heading(axes, words, "median")
         return canvas
@@ -132,7 +136,7 @@ def _accept_title(group: LoadGroup, accepted: list[Drawn]) -> str:
     worst = max((e.value for d in queues[:1] for e in d.y), default=math.nan)
     if not math.isfinite(worst):
         return "Accepting a job and delivering its result are two things"
-    top = _at_top(group)
+    top = at_top(group)
     mute = [s for s, p in top if not s.queue and math.isinf(p.value(lambda f: f.accept[0.5]))]
     tail = f"; at {rate(offered(top[0][1]))} {mute[0].label} leaves most without an answer" if mute else ""
     return f"{queues[0].series.label} accepts a job within {seconds(worst)} at every load (median){tail}"
@@ -145,7 +149,9 @@ def goodput(group: LoadGroup, suffix: str = "") -> Chart:
 
     def draw(context: Context) -> Canvas:
         canvas = Canvas.make(f"goodput{suffix}", title, 1, 3.3, stamp=context.stamp)
-        axes = _frame(canvas, canvas.panel("goodput", "results in time per second over offered load"), group)
+        axes = load_frame(
+            canvas, canvas.panel("goodput", "results in time per second over offered load"), group
+        )
         loads = _loads(group)
         top = max([e.value for d in drawn for e in d.y] + [min(max(loads), _able(group))])
         axes.set_ylim(0, top * 1.12)
@@ -180,13 +186,13 @@ def _able(group: LoadGroup) -> float:
 
 
 def _goodput_title(group: LoadGroup) -> str:
-    rows = [(p.value(lambda f: f.rates.goodput), s.label) for s, p in _at_top(group)]
+    rows = [(p.value(lambda f: f.rates.goodput), s.label) for s, p in at_top(group)]
     rows = [(g, label) for g, label in rows if math.isfinite(g)]
     if not rows:
         return "Results in time over offered load"
     best, worst = max(rows), min(rows)
     able = f" of the {figure(_able(group))} that can be done" if math.isfinite(_able(group)) else ""
-    load = rate(offered(_at_top(group)[0][1]))
+    load = rate(offered(at_top(group)[0][1]))
     if best == worst:
         return f"Asked for {load}, {best[1]} has {figure(best[0])} results/s in time{able}"
     return (
@@ -202,7 +208,9 @@ def timeouts(group: LoadGroup) -> Chart:
 
     def draw(context: Context) -> Canvas:
         canvas = Canvas.make("timeouts", title, 1 + len(group.series), 2.5, stamp=context.stamp)
-        axes = _frame(canvas, canvas.panel("all", "share of jobs without a result in time, over load"), group)
+        axes = load_frame(
+            canvas, canvas.panel("all", "share of jobs without a result in time, over load"), group
+        )
         percent_axis(axes)
         amounts(axes, drawn, context)
         canvas.heading(axes, "no result in time", "share of arrivals")
@@ -240,26 +248,8 @@ def bars(
 ) -> None:
     """Stacked shares of the arrivals by cause, one bar a point; the total stands on top."""
     for place, (point, causes) in zip(places, points, strict=True):
-        base = 0.0
-        for cause in causes:
-            share = point.share(fate_count(cause))
-            if share:
-                look = FATE_LOOKS[cause]
-                axes.bar(
-                    place, share, width, bottom=base, color=look.light, hatch=look.hatch, edgecolor=EDGE,
-                    linewidth=0.6, zorder=2,
-                )  # fmt: skip
-                base += share
-        axes.annotate(
-            percent(1 - in_time(point)),
-            (place, base),
-            xytext=(0, 2),
-            textcoords="offset points",
-            ha="center",
-            size=6.8,
-            color=MUTED,
-            annotation_clip=False,
-        )
+        parts = [(point.share(fate_count(cause)), FATE_LOOKS[cause]) for cause in causes]
+        standing(axes, place, parts, percent(1 - in_time(point)), width)
 
 
 def fate_count(fate: str) -> Callable[[Figures], int]:
@@ -279,13 +269,17 @@ def main_cause(point: Point) -> str:
     return FATE_LOOKS[top].words if counts[top] else ""
 
 
-def _timeouts_title(group: LoadGroup) -> str:
-    rows = [(s, p) for s, p in _at_top(group)]
+def main_pair(rows: Sequence[tuple[Series, T]]) -> list[tuple[Series, T]]:
+    """What a title compares: the last of the plain blocking systems and the queue; else the first two."""
     blocking = [(s, p) for s, p in rows if s.kind in ("gunicorn", "blocking")][-1:]
     queue = [(s, p) for s, p in rows if s.kind == "queued"][:1]
-    chosen = blocking + queue or rows[:2]
+    return blocking + queue or list(rows[:2])
+
+
+def _timeouts_title(group: LoadGroup) -> str:
+    rows = at_top(group)
     parts = []
-    for s, p in chosen:
+    for s, p in main_pair(rows):
         cause = main_cause(p)
         parts.append(f"{percent(1 - in_time(p))} with {s.label}" + (f" (mostly {cause})" if cause else ""))
     return f"At {rate(offered(rows[0][1]))} no result in time: {listing(parts)}"

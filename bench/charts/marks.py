@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.analysis.words import figure as figure_words
-from bench.charts.palette import EDGE, FATE_LOOKS, MUTED, PAPER, SHADE, Look
+from bench.charts.palette import EDGE, FATE_LOOKS, MUTED, PAPER, SHADE, Look, PartLook
 from bench.charts.style import SMALL, Axes, Line2D, Patch
 
 
@@ -130,7 +130,11 @@ def legend(axes: Axes, handles: Sequence[Line2D | Patch]) -> None:
 
 def fate_patch(fate: str) -> Patch:
     """A fate's swatch."""
-    look = FATE_LOOKS[fate]
+    return part_patch(FATE_LOOKS[fate])
+
+
+def part_patch(look: PartLook) -> Patch:
+    """The swatch of a bar's part."""
     return Patch(facecolor=look.light, edgecolor=EDGE, hatch=look.hatch, label=look.words, linewidth=0.5)
 
 

@@ -77,8 +77,8 @@ class Palette:
 
 
 @dataclass(frozen=True)
-class FateLook:
-    """How a fate's part of a bar looks, and what it is called."""
+class PartLook:
+    """How a part of a bar looks, and what it is called."""
 
     words: str
     light: str
@@ -87,17 +87,40 @@ class FateLook:
 
 
 FATE_LOOKS = {
-    "in_time": FateLook("in time", "#dfe6ee", "#39434f", ""),
-    "late": FateLook("late", "#9fbad6", "#55789e", ""),
-    "rejected": FateLook("503 at once", "#e7c75a", "#a88a25", "\\\\"),
-    "gateway_timeout": FateLook("504", "#8a2f27", "#d9695c", ""),
-    "gave_up": FateLook("gave up", "#b58a93", "#8d6770", "--"),
-    "error": FateLook("error", "#4a4f57", "#a9b1bb", "///"),
-    "wrong": FateLook("wrong", "#d05fa8", "#d05fa9", "+"),
-    "dropped": FateLook("not sent", "#cfd4da", "#6b7480", "++"),
-    "lost": FateLook("lost", "#5b3a8c", "#a98ae0", "xx"),
-    "unfinished": FateLook("unfinished", "#9aa3ad", "#7b8591", "||"),
+    "in_time": PartLook("in time", "#dfe6ee", "#39434f", ""),
+    "late": PartLook("late", "#9fbad6", "#55789e", ""),
+    "rejected": PartLook("503 at once", "#e7c75a", "#a88a25", "\\\\"),
+    "gateway_timeout": PartLook("504", "#8a2f27", "#d9695c", ""),
+    "gave_up": PartLook("gave up", "#b58a93", "#8d6770", "--"),
+    "error": PartLook("error", "#4a4f57", "#a9b1bb", "///"),
+    "wrong": PartLook("wrong", "#d05fa8", "#d05fa9", "+"),
+    "dropped": PartLook("not sent", "#cfd4da", "#6b7480", "++"),
+    "lost": PartLook("lost", "#5b3a8c", "#a98ae0", "xx"),
+    "unfinished": PartLook("unfinished", "#9aa3ad", "#7b8591", "||"),
 }
+
+STAGE_LOOKS = {
+    "send": PartLook("send delay", "#6d757e", "#a7b0ba", "xxx"),
+    "accept": PartLook("accept", "#2f8f9d", "#5cc3d1", "\\\\\\\\"),
+    "wait": PartLook("wait", "#e2a35f", "#c98a45", ""),
+    "service": PartLook("service", "#bcd0c4", "#56705f", ""),
+    "discovery": PartLook("discovery", "#8d79b8", "#8f79c4", "..."),
+}
+"""The parts of a response time, in the order of `bench.analysis.stages.STAGES`."""
+COMPONENT_LOOKS = {
+    "web": PartLook("web", "#3f72a8", "#6fa4dc", ""),
+    "worker": PartLook("worker", "#93c2a5", "#4f8f68", "////"),
+    "broker": PartLook("broker", "#e0b04f", "#b88a2c", ""),
+    "store": PartLook("store", "#b05c4c", "#d98473", "\\\\\\\\"),
+    "gateway": PartLook("gateway", "#aab2bb", "#78838f", "xx"),
+}
+"""The processes of a system."""
+WASTE_LOOKS = {
+    "never_delivered": PartLook("never delivered", "#7c2431", "#de7b88", ""),
+    "late": PartLook("late", FATE_LOOKS["late"].light, FATE_LOOKS["late"].dark, ""),
+    "twice_or_cut": PartLook("twice or cut", "#55606c", "#8f9ba8", "///"),
+}
+"""What became of task time that was no use; late looks as a late job does."""
 
 INK, MUTED, GRID, PAPER, SHADE, EDGE = "#1f2429", "#5c6670", "#e2e6eb", "#ffffff", "#f3ece1", "#fefefe"
 """Text; lesser text and guides; grid lines; background; the region above capacity; edges of bars."""
@@ -113,15 +136,17 @@ VARIABLES = {
     EDGE: "--edge",
     ALARM: "--alarm",
 }
-"""The page's CSS variables for the house colours; systems and fates have theirs from `css_variables`."""
+"""The page's CSS variables for the house colours; systems and parts have theirs from `css_variables`."""
 
 
 def css_variables() -> dict[str, tuple[str, str, str]]:
-    """Every colour of systems and fates: light hex → (CSS variable, light, dark)."""
+    """Every colour of systems and of parts of bars: light hex → (CSS variable, light, dark)."""
     found = {}
     for kind, looks in _LOOKS.items():
         for n, look in enumerate(looks):
             found[look.light] = (f"--{kind.replace('_', '-')}-{n}", look.light, look.dark)
-    for fate, fate_look in FATE_LOOKS.items():
-        found[fate_look.light] = (f"--fate-{fate.replace('_', '-')}", fate_look.light, fate_look.dark)
+    parts = {"waste": WASTE_LOOKS, "fate": FATE_LOOKS, "stage": STAGE_LOOKS, "component": COMPONENT_LOOKS}
+    for family, part_looks in parts.items():
+        for name, part in part_looks.items():
+            found[part.light] = (f"--{family}-{name.replace('_', '-')}", part.light, part.dark)
     return found

@@ -37,6 +37,12 @@ def time_axis(axes: Axes, low: float, high: float, *, never: float | None = None
     axes.yaxis.set_major_formatter(FixedFormatter(names))
 
 
+def duration_ticks(axes: Axes) -> None:
+    """A few ticks on a linear x axis of durations from 0."""
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds_words(value) if value else "0"))
+
+
 def percent_axis(axes: Axes) -> None:
     """A y axis of shares from 0 to 100 %."""
     axes.set_ylim(0, 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.analysis import Figures
 from bench.analysis.latency import Percentiles
+from bench.analysis.overhead import COMPONENTS
 from bench.analysis.words import figure, percent, seconds, size
 
 Value = str | int | float | None
@@ -55,6 +56,14 @@ def _waste(part: str) -> Callable[[Figures], Value]:
     return lambda f: f.waste.share(getattr(f.waste, part))
 
 
+def _stage(name: str) -> Callable[[Figures], Value]:
+    return lambda f: float(getattr(f.stages, name))
+
+
+def _component(name: str) -> Callable[[Figures], Value]:
+    return lambda f: f.overhead.of(name)
+
+
 def _cap(name: str) -> Callable[[Figures], Value]:
     return lambda f: f.result.caps.get(name)
 
@@ -101,9 +110,15 @@ COLUMNS = (
     Column("accept_p50_s", "accept p50", _at(lambda f: f.accept, 0.5), seconds),
     Column("accept_p90_s", "accept p90", _at(lambda f: f.accept, 0.9), seconds, page=False),
     Column("accept_p95_s", "accept p95", _at(lambda f: f.accept, 0.95), seconds),
-    Column("wait_median_s", "wait, median", lambda f: f.stages.wait, seconds),
-    Column("service_median_s", "service, median", lambda f: f.stages.service, seconds),
-    Column("discovery_median_s", "discovery, median", lambda f: f.stages.discovery, seconds),
+    Column("send_delay_mean_s", "send delay, mean", _stage("send"), seconds),
+    Column("accept_mean_s", "accept, mean", _stage("accept"), seconds),
+    Column("wait_mean_s", "wait, mean", _stage("wait"), seconds),
+    Column("service_mean_s", "service, mean", _stage("service"), seconds),
+    Column("discovery_mean_s", "discovery, mean", _stage("discovery"), seconds),
+    Column("taken_apart", "taken apart", lambda f: f.stages.apart, page=False),
+    Column("parts_unknown", "parts unknown", lambda f: f.stages.unseen, _whole),
+    Column("parts_do_not_add_up", "parts do not add up", lambda f: f.stages.adrift, _whole),
+    Column("server_timing_deviation", "Server-Timing off by", lambda f: f.stages.deviation, page=False),
     Column("goodput_per_s", "goodput, jobs/s", lambda f: f.rates.goodput),
     Column("throughput_per_s", "throughput, jobs/s", lambda f: f.rates.throughput),
     Column("ideal_per_s", "ideal, jobs/s", lambda f: f.ideal, page=False),
@@ -112,6 +127,24 @@ COLUMNS = (
     Column("wasted_never_delivered", "wasted: never delivered", _waste("never_delivered"), percent),
     Column("wasted_late", "wasted: late", _waste("late"), percent),
     Column("wasted_twice_or_cut", "wasted: twice or cut off", _waste("twice_or_cut"), percent),
+    Column(
+        "overhead_cpu_per_delivered_s",
+        "CPU besides task, a delivered job",
+        lambda f: f.overhead.per_job,
+        seconds,
+    ),
+    Column(
+        "overhead_cpu_per_executed_s",
+        "CPU besides task, an executed job",
+        lambda f: f.overhead.per_execution,
+        page=False,
+    ),
+    *(
+        Column(
+            f"overhead_{component}_per_delivered_s", f"of it {component}", _component(component), page=False
+        )
+        for component in COMPONENTS
+    ),
     Column("drain_s", "drain", lambda f: f.drain.seconds, seconds),
     Column("drained", "drained", lambda f: "yes" if f.drain.complete else "cut off", page=False),
     Column("polls_per_job", "polls a job", lambda f: f.polling.per_job),

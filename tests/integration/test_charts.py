@@ -25,6 +25,9 @@ KINDS = {
     "accept-latency",
     "goodput",
     "timeouts",
+    "stages",
+    "overhead",
+    "wasted-work",
     "burst-12",
     "closed-six-users",
     "workers-cpu",
@@ -139,7 +142,8 @@ def test_axes_say_what_they_count(drawn, name):
     """By their label or by the unit at their ticks."""
     units = re.compile(r"seconds|jobs|memory|cores|results|%|\d m?s\b")
     for axes in drawn[name].canvas.figure.axes:
-        ticks = [t.get_text() for t in axes.get_yticklabels()]
+        lying = name in ("stages", "overhead")
+        ticks = [t.get_text() for t in (axes.get_xticklabels() if lying else axes.get_yticklabels())]
         assert units.search(" ".join([axes.get_ylabel(), *ticks]))
 
 

@@ -7,12 +7,14 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
-from synthetic import from_text
+from synthetic import SYSTEMS, from_text, plan, write_run
 
 from bench import report
 from bench.records import FORMAT, RunFolder, RunFolderError
+from bench.spec import parse
 
 SMALL = """
 task = "spin"
@@ -61,7 +63,33 @@ def test_everything_that_is_promised_is_written(built):
     }
     charts = {p.name for p in (built / "charts").iterdir()}
     names = {"response-time", "accept-latency", "goodput", "timeouts", "timeline-overload"}
+    names |= {"stages", "overhead", "wasted-work"}
     assert {f"{n}.{kind}" for n in names for kind in ("svg", "png")} <= charts
+
+
+def test_the_page_shows_where_the_time_went_and_says_it(built):
+    """The parts of the response time, the CPU besides the task, the wasted work: as chart and sentence."""
+    page = (built / "index.html").read_text()
+    for name, words in (
+        ("stages", "medians do not add up"),
+        ("overhead", "Besides its task a job costs"),
+        ("wasted-work", "the share that no user had any use of"),
+    ):
+        figure = re.search(rf'<figure id="chart-{name}".*?</figure>', page, re.DOTALL)
+        assert figure, name
+        assert words in re.sub(r"<[^>]+>", "", figure[0]).replace("\n", " ")
+    for key in ("stages", "overhead", "waste"):
+        assert f'id="finding-{key}"' in page
+
+
+def test_the_stages_in_the_table_sum_to_the_mean_response_time(built):
+    """Mean by mean, in every trial whose jobs were all delivered and taken apart."""
+    stages = ("send_delay", "accept", "wait", "service", "discovery")
+    whole = [r for r in rows(built) if 0 < int(r["arrivals"]) == int(r["taken_apart"])]
+    assert whole
+    for row in whole:
+        total = sum(float(row[f"{stage}_mean_s"]) for stage in stages)
+        assert total == pytest.approx(float(row["response_mean_of_delivered_s"]), rel=1e-3)
 
 
 def test_the_page_needs_nothing_from_anywhere(built):
@@ -146,6 +174,31 @@ def test_a_run_in_which_nothing_finished_has_a_page(tmp_path):
     page = report.build(from_text(SMALL, tmp_path / "run", only=0)).read_text()
     assert "No trial of the 4 planned took place" in page
     assert "No trial of the 4 planned took place" in report.summary_text(tmp_path / "run")
+
+
+def test_a_run_in_which_every_job_failed_shows_what_was_wasted_and_invents_no_stage(tmp_path):
+    """All work was for nobody; there is no response time to take apart."""
+    run = from_text(SMALL, tmp_path / "run")
+    folder = RunFolder(run)
+    jobs = folder.read("jobs").assign(outcome="error")
+    for name, part in jobs.groupby("trial"):
+        folder.write_part("jobs", str(name), part)
+    page = report.build(run).read_text()
+    assert "No job finished in this run" in page
+    assert 'id="chart-stages"' not in page
+    assert 'id="chart-overhead"' not in page
+    assert "100\u00a0% with" in page[page.index('id="chart-wasted-work"') :]
+
+
+def test_an_external_services_time_is_taken_apart_by_its_own_word(tmp_path):
+    """No journal, no samples: Server-Timing places the run, and the page says so."""
+    trials, works = plan(parse(SMALL, "test"))
+    theirs = [replace(t, system=SYSTEMS["external"]) for t in trials if t.system.name == "gunicorn"]
+    page = report.build(write_run(tmp_path / "run", theirs, works)).read_text()
+    assert 'id="chart-stages"' in page
+    assert "taken apart by the service&#39;s own Server-Timing" in page
+    assert 'id="chart-overhead"' not in page
+    assert 'id="chart-wasted-work"' not in page
 
 
 def test_a_failed_trial_is_reported_with_its_reason(tmp_path):

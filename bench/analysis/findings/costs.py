@@ -3,13 +3,26 @@
 import math
 from collections.abc import Sequence
 
+from bench.analysis import overhead, waste
 from bench.analysis.figures import Figures
 from bench.analysis.findings import Finding
 from bench.analysis.findings.load import load_words, window_words
-from bench.analysis.groups import LoadGroup
+from bench.analysis.groups import LoadGroup, Point, Series
+from bench.analysis.overhead import Overhead
 from bench.analysis.rates import CPU_PER_POLL
 from bench.analysis.run import names
+from bench.analysis.waste import Waste
 from bench.analysis.words import about, count, figure, listing, percent, rate, seconds, times
+
+
+def waste_of(point: Point) -> Waste:
+    """The point's repeats as one, those that may be believed."""
+    return waste.pooled(f.waste for f in point.repeats if f.validity.believable)
+
+
+def overhead_of(point: Point) -> Overhead:
+    """The same of the CPU besides the task."""
+    return overhead.pooled(f.overhead for f in point.repeats if f.validity.believable)
 
 
 def wasted(group: LoadGroup) -> Finding | None:
@@ -18,9 +31,8 @@ def wasted(group: LoadGroup) -> Finding | None:
     rows = [(s, p) for s in group.series for p in s.points if math.isclose(p.trial.load.rate, highest)]
     parts = []
     for series, point in rows:
-        never = point.value(lambda f: f.waste.share(f.waste.never_delivered))
-        late = point.value(lambda f: f.waste.share(f.waste.late))
-        cut = point.value(lambda f: f.waste.share(f.waste.twice_or_cut))
+        found = waste_of(point)
+        never, late, cut = (found.share(getattr(found, part)) for part in waste.PARTS)
         if not math.isnan(never):
             cut_words = f", {percent(cut)} repeated or cut off" if cut > 0.005 else ""
             parts.append(f"{series.label} {percent(never)} never delivered, {percent(late)} late{cut_words}")
@@ -33,6 +45,59 @@ def wasted(group: LoadGroup) -> Finding | None:
         f"{load_words(group, first)}, this went into results that were no use in time: {'; '.join(parts)}."
     )
     return Finding("waste", "Wasted work", text)
+
+
+def overhead_rows(group: LoadGroup) -> list[tuple[Series, Point]]:
+    """The systems whose CPU besides the task is known, at the load up to the reference capacity at which the
+    most of them are, the highest of several; empty where none is.
+    """
+    known = [
+        (s, p)
+        for s in group.series
+        for p in s.points
+        if p.trial.load.rate <= group.reference and math.isfinite(overhead_of(p).per_job)
+    ]
+    rates = sorted({p.trial.load.rate for _, p in known})
+    by_rate = [[(s, p) for s, p in known if p.trial.load.rate == rate] for rate in rates]
+    return max(reversed(by_rate), key=len, default=[])
+
+
+def overhead_words(rows: Sequence[tuple[Series, Point]]) -> str:
+    """`queued 19 ms of CPU and gunicorn 2 ms`: the queue and the last plain blocking system, else two."""
+    queue = [(s, p) for s, p in rows if s.kind == "queued"][:1]
+    rival = [(s, p) for s, p in rows if s.kind in ("gunicorn", "blocking")][-1:]
+    chosen = queue + rival or list(rows[:2])
+    words = [f"{s.label} {seconds(overhead_of(p).per_job)}" for s, p in chosen]
+    return listing([f"{words[0]} of CPU", *words[1:]])
+
+
+def besides(group: LoadGroup) -> Finding | None:
+    """What a job costs each system in CPU besides its task, and where."""
+    rows = overhead_rows(group)
+    if not rows:
+        return None
+    parts = [f"{s.label} {seconds(overhead_of(p).per_job)} ({_component_words(p)})" for s, p in rows]
+    first = rows[0][1]
+    text = (
+        f"At {load_words(group, first)} each delivered job costs this much CPU besides its task's "
+        f"{seconds(first.trial.work.cpu_time)}: {'; '.join(parts)}. What the processes use "
+        "while idle is in it."
+    )
+    again = [
+        f"{s.label} {seconds(o.per_execution)}"
+        for s, p in rows
+        if (o := overhead_of(p)).executed != o.delivered and math.isfinite(o.per_execution)
+    ]
+    if again:
+        text += f" For each job executed, delivered or not: {'; '.join(again)}."
+    return Finding("overhead", "CPU besides the task", text)
+
+
+def _component_words(point: Point) -> str:
+    """`web 11 ms, broker 4 ms`: the components by what they take, those with anything."""
+    found = overhead_of(point)
+    parts = sorted(((found.of(c), c) for c in found.cpu), reverse=True)
+    return ", ".join(f"{c} {seconds(value)}" for value, c in parts if value > 0) or "nothing measurable"
 
 
 def published(figures: Sequence[Figures]) -> Finding | None:

@@ -94,8 +94,8 @@ def alike(group: LoadGroup) -> Finding | None:
     if lowest.cost > 0 and discovery > 0 and lowest.queue.total(lambda f: f.polling.polls):
         every = seconds(lowest.queue.trial.poll_interval)
         text.append(
-            f"Of that, {seconds(min(discovery, lowest.cost))} is how long a finished result lies there until "
-            f"the client asks again (every {every}); a push would save it."
+            f"On average {seconds(discovery)} pass until the client has a finished result, since it asks "
+            f"every {every}; a push would save most of that."
         )
     for other in (s for s in group.series if s.kind == "blocking" and s is not rival):
         text += _other_words(other, top)

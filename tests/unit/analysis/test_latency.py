@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from by_hand import job, records, run_of
+from by_hand import job, records
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +17,6 @@ from bench.analysis.latency import (
     percentiles,
     response_times,
     returns,
-    stages,
 )
 
 
@@ -48,19 +47,6 @@ def test_latency_counts_from_the_arrival_not_from_the_sending():
     )
     assert response_times(bundle).tolist() == [2.0, math.inf]
     assert accept_times(bundle)[1] == math.inf
-
-
-def test_the_response_time_comes_apart_by_the_journal():
-    """Arrival → accepted → started → ended → discovered."""
-    found = stages(records([job("a", 100, 102)], [run_of("a", 100.5, 101.5)]))
-    assert (found.accept, found.wait, found.service, found.discovery) == pytest.approx((0.01, 0.5, 1.0, 0.5))
-
-
-def test_stages_that_nothing_shows_are_not_invented():
-    """No journal, no stages."""
-    found = stages(records([job("a", 100, 102)]))
-    assert math.isnan(found.wait)
-    assert math.isnan(found.discovery)
 
 
 def test_each_job_of_a_burst_comes_back_with_its_fate():

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from by_hand import WINDOW, described, event, job, run_of, tables, trial
+from by_hand import WINDOW, described, event, job, run_of, sample, tables, trial
 from synthetic import plan, simulate, work_of
 
 from bench.analysis import analyse
@@ -87,6 +87,69 @@ def test_the_bounded_rival_is_given_its_share_of_the_queues_gain():
     )
     assert "30 % of the users a result in time" in found.text
     assert "50 % of what the queue gains in time" in found.text
+
+
+def test_what_a_push_would_save_is_the_mean_discovery():
+    """Polled every 0.5 s, the result is with the client 250 ms after its run's end."""
+    jobs = steady("q", 10, 1.3, polls=3)
+    runs = [run_of(j["job"], j["done"] - 1.25, j["done"] - 0.25) for j in jobs]
+    found = said(
+        of("gunicorn", "gunicorn", BELOW, steady("g", 10, 1.0)), of("queued", "queued", BELOW, jobs, runs)
+    )
+    assert (
+        "On average 250 ms pass until the client has a finished result, since it asks every 500 ms"
+        in finding(found, "alike").text
+    )
+
+
+def test_where_the_time_goes_is_told_for_the_queue_and_its_rival():
+    """Below capacity half of the queue's 2 s is service, above it 75 % of 4 s are wait."""
+    below = [run_of(f"q{k}", 100 + k + 0.2, 100 + k + 1.2) for k in range(10)]
+    above = [run_of(f"q{k}", 100 + k / 4 + 3.01, 100 + k / 4 + 3.91) for k in range(40)]
+    served = [run_of(f"g{k}", 100 + k + 0.001, 100 + k + 1) for k in range(5)]
+    rival = steady("g", 10, 1.0)
+    for n, row in enumerate(rival):
+        row.update({"accepted": row["done"]} if n < 5 else {"outcome": "gateway_timeout", "accepted": NAN})
+    found = said(
+        of("gunicorn", "gunicorn", BELOW, rival, served),
+        of("queued", "queued", BELOW, steady("q", 10, 2.0), below),
+        of("queued", "queued", ABOVE, steady("q", 40, 4.0), above),
+    )
+    assert finding(found, "stages").text == (
+        "Mean time to result of the delivered jobs, taken apart. "
+        "queued at 1 job/s (0.5 × capacity) 2 s: 50 % service and 40 % discovery; "
+        "at 4 jobs/s (2 × capacity) 4 s: 75 % wait and 22 % service. "
+        "gunicorn at 1 job/s (0.5 × capacity) 1 s: over 99 % service (of the 50 % of which it is known)."
+    )
+
+
+def test_what_a_job_costs_besides_its_task_is_told_by_component():
+    """200 ms of web and 100 ms of broker over ten jobs; gunicorn ran one more than it delivered."""
+
+    def sampled(**burnt):
+        rows = [(role, t, seconds) for role, s in burnt.items() for t, seconds in ((99, 0.0), (130, s))]
+        return [sample(t, role, "cpu", seconds) for role, t, seconds in rows]
+
+    queue = of(
+        "queued",
+        "queued",
+        BELOW,
+        steady("q", 10, 1.2),
+        [run_of(f"q{k}", 101 + k, 102 + k) for k in range(10)],
+    )
+    lost = [*steady("g", 10, 1.2), job("x", 101, 104, "gateway_timeout", accepted=NAN)]
+    served = [run_of(f"g{k}", 101 + k, 102 + k) for k in range(10)] + [run_of("x", 102, 103)]
+    rival = of("gunicorn", "gunicorn", BELOW, lost, served)
+    marks = [event(99, "load_started"), event(130, "drained")]
+    for _, rows in (queue, rival):
+        rows["events"] = [*WINDOW, *marks]
+    queue[1]["resources"] = sampled(web=0.2, worker=10.0, broker=0.1)
+    rival[1]["resources"] = sampled(web=11.11)
+    assert finding(said(rival, queue), "overhead").text == (
+        "At 1.1 jobs/s (0.55 × capacity) each delivered job costs this much CPU besides its task's 1 s: "
+        "gunicorn 11 ms (web 11 ms); queued 30 ms (web 20 ms, broker 10 ms). What the processes use while "
+        "idle is in it. For each job executed, delivered or not: gunicorn 10 ms."
+    )
 
 
 def test_a_burst_is_told_job_by_job():

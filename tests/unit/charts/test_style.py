@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.charts.labels import fold, spread
-from bench.charts.palette import _LOOKS, FATE_LOOKS, PAPER, Palette, css_variables
+from bench.charts.palette import (
+    _LOOKS,
+    COMPONENT_LOOKS,
+    FATE_LOOKS,
+    PAPER,
+    STAGE_LOOKS,
+    WASTE_LOOKS,
+    Palette,
+    css_variables,
+)
+
+DARK = "#181d23"
 
 
 def luminance(colour: str) -> float:
@@ -61,14 +72,28 @@ def test_first_systems_of_a_kind_are_told_apart_without_colour():
 def test_lines_can_be_seen_on_white_and_on_black(looks):
     """At least 3:1 for every first system, light and dark (WCAG 2.1, 1.4.11)."""
     assert contrast(looks[0].light, PAPER) >= 3.9
-    assert contrast(looks[0].dark, "#181d23") >= 5
+    assert contrast(looks[0].dark, DARK) >= 5
 
 
 def test_colours_have_one_meaning_each():
-    """No system looks like another, nor like a fate."""
+    """No system looks like another, nor like a part of a bar; late work looks like late jobs."""
     everyone = [look.light for looks in _LOOKS.values() for look in looks]
-    everyone += [look.light for look in FATE_LOOKS.values()]
+    for parts in (FATE_LOOKS, STAGE_LOOKS, COMPONENT_LOOKS):
+        everyone += [look.light for look in parts.values()]
+    everyone += [look.light for part, look in WASTE_LOOKS.items() if part != "late"]
+    assert WASTE_LOOKS["late"].light == FATE_LOOKS["late"].light
     assert len(set(everyone)) == len(everyone) == len(css_variables())
+
+
+@pytest.mark.parametrize("looks", [STAGE_LOOKS, COMPONENT_LOOKS, WASTE_LOOKS], ids=["stage", "role", "waste"])
+def test_parts_of_a_bar_that_touch_are_told_apart(looks):
+    """In print by hatch or by a clear step of grey, in the light and in the dark."""
+    for a, b in pairwise(looks.values()):
+        assert a.hatch != b.hatch or contrast(a.light, b.light) > 1.3
+        assert a.hatch != b.hatch or contrast(a.dark, b.dark) > 1.3
+    for look in looks.values():
+        assert contrast(look.light, PAPER) > 1.5
+        assert contrast(look.dark, DARK) > 1.5
 
 
 def test_a_system_keeps_its_look_whatever_else_was_run():
