@@ -61,10 +61,12 @@ def misfit(slo: Slo, trials: Sequence[Trial]) -> str | None:
     """In one line, why it is meant for none of these trials; None where it fits."""
     if any(slo.chooses(t) for t in trials):
         return None
-    systems = dict.fromkeys(t.system.name for t in trials)
+    systems = sorted({t.system.name for t in trials})
     if slo.system is not None and slo.system not in systems:
         return f"no system {slo.system} in this experiment; it has {', '.join(systems)}"
-    ours = [t for t in trials if slo.system in (None, t.system.name)]
+    ours = sorted(
+        (t for t in trials if slo.system in (None, t.system.name)), key=lambda t: (t.load.rate, t.load.size)
+    )
     loads = dict.fromkeys(t.load.label for t in ours)
     if slo.load is not None and slo.load not in loads:
         who = f"{slo.system} is not" if slo.system else "nothing is"

@@ -54,7 +54,7 @@ def _counts(cases: Sequence[Case]) -> dict[str, str]:
         "failures": str(outcomes.count("failed")),
         "errors": str(outcomes.count("error")),
         "skipped": str(outcomes.count("skipped")),
-        "time": _time(math.fsum(case.seconds for case in cases if math.isfinite(case.seconds))),
+        "time": _time(sum(case.seconds for case in cases if math.isfinite(case.seconds))),
     }
 
 
