@@ -92,7 +92,7 @@ def _silent(check: Check) -> bool:
 
 def _undone(point: Point) -> str:
     first = next(f for f in point.repeats if f.result.status != "done")
-    return first.result.reason or f"its trial is {first.result.status}"
+    return first.result.reason or "the trial did not take place"
 
 
 def _doubts(done: Sequence[Figures]) -> str:
