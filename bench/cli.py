@@ -4,12 +4,16 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from bench import exits
+
+if TYPE_CHECKING:
+    from bench.outputs import Outputs
+    from bench.request import Request
 
 app = typer.Typer(
     add_completion=False,
@@ -18,6 +22,14 @@ app = typer.Typer(
     help="Should I put a queue in front of my slow endpoint, how many workers do I need, "
     "and what will my users see? Measured, on this machine.",
 )
+
+Slo = Annotated[
+    list[str] | None,
+    typer.Option(help="'queued@0.5C: p95<2s, timeouts<1%'; system and load may be left out. Repeatable."),
+]
+Junit = Annotated[Path | None, typer.Option("--junit", help="JUnit XML: a case per trial and objective.")]
+Json = Annotated[Path | None, typer.Option("--json", help="All figures as JSON.")]
+Markdown = Annotated[Path | None, typer.Option("--markdown", help="Objectives and verdict as Markdown.")]
 
 
 @app.command("run")
@@ -41,17 +53,23 @@ def run_command(
     seed: Annotated[int | None, typer.Option(help="Seed of the order and of the arrivals.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run.")] = None,
     reports: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("reports"),
+    slo: Slo = None,
+    junit: Junit = None,
+    as_json: Json = None,
+    markdown: Markdown = None,
 ) -> None:
-    """Run an experiment and build its page."""
-    from bench import request, run, spec
+    """Run an experiment and build its page; fails where an objective (--slo) is missed."""
+    from bench import outputs, request, spec
 
     if (experiment is None) == (resume is None):
         raise spec.SpecError("give an experiment (quick, standard, full, blog, ci or a file) or --resume RUN")
     line = "bench run " + shlex.join(sys.argv[2:])
+    wanted = outputs.outputs(slo or (), junit, as_json, markdown)
     if resume is not None:
         if task or input_file or deadline or url or seed is not None:
-            raise spec.SpecError("--resume goes on with a run as it was: no other option goes with it")
-        raise typer.Exit(run.run(request.resumed(resume), Console()))
+            raise spec.SpecError("--resume goes on with a run as it was: no option changes what is measured")
+        again = request.resumed(resume)
+        raise typer.Exit(_run_and_deliver(again, wanted))
     assert experiment is not None
     chosen = spec.load(experiment)
     if seed is not None:
@@ -64,7 +82,7 @@ def run_command(
     if url is not None:
         chosen = request.for_url(chosen, url)
     folder = request.new_folder(reports, chosen.name)
-    raise typer.Exit(run.run(request.Request(chosen, folder, line, url), Console()))
+    raise typer.Exit(_run_and_deliver(request.Request(chosen, folder, line, url), wanted))
 
 
 @app.command("up")
@@ -97,24 +115,38 @@ def up_command(
 
 
 @app.command("report")
-def report_command(run_folder: Annotated[Path, typer.Argument(help="A folder made by `bench run`.")]) -> None:
-    """Rebuild charts, page and summary of a run from its raw records."""
-    from bench import report
+def report_command(
+    run_folder: Annotated[Path, typer.Argument(help="A folder made by `bench run`.")],
+    slo: Slo = None,
+    junit: Junit = None,
+    as_json: Json = None,
+    markdown: Markdown = None,
+) -> None:
+    """Rebuild charts, page and summary of a run from its raw records, and check objectives (--slo)."""
+    from bench import outputs, report
     from bench.chaos import outcome
+    from bench.spec import SpecError
 
+    wanted = outputs.outputs(slo or (), junit, as_json, markdown)
     if (run_folder / "chaos.json").exists():
+        if wanted:
+            raise SpecError(f"{run_folder} was made by `bench chaos`: --slo and files are for `bench run`'s")
         outcome.present(run_folder, Console())
         return
     if (run_folder / "reproduce.json").exists():
         from bench.reproduce import outcome as reproduction
 
+        if wanted:
+            raise SpecError(f"{run_folder} was made by `bench reproduce`: name the run in a folder of it")
         reproduction.build(run_folder)
         reproduction.present(run_folder, Console())
         return
+    outputs.fit_run(wanted, run_folder)
     page = report.build(run_folder)
     console = Console()
     console.print(report.summary_text(run_folder), highlight=False, markup=False)
     console.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
+    raise typer.Exit(outputs.deliver(run_folder, wanted, console))
 
 
 @app.command("chaos")
@@ -243,6 +275,17 @@ def doctor_command() -> None:
     from bench import doctor
 
     raise typer.Exit(doctor.run())
+
+
+def _run_and_deliver(asked: "Request", wanted: "Outputs") -> int:
+    from bench import outputs, run
+
+    outputs.fit_experiment(wanted, asked.experiment, asked.url)
+    console = Console()
+    code = run.run(asked, console)
+    return (
+        outputs.deliver(asked.folder.path, wanted, console, code) if asked.folder.run_json.exists() else code
+    )
 
 
 def _read_input(path: Path | None) -> Any:

@@ -8,3 +8,8 @@ USAGE = 2
 INVALID = 3
 """The measurement itself must not be believed."""
 INTERRUPTED = 130
+
+
+def gravest(*codes: int) -> int:
+    """One code for several things: interrupted before bad usage, failed, invalid, fine."""
+    return next((code for code in (INTERRUPTED, USAGE, FAILED, INVALID) if code in codes), FINE)

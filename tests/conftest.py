@@ -30,10 +30,14 @@ PATIENCE = 5.0
 
 
 def pytest_configure() -> None:
-    """Undo what `nohup` or a shell's `&` left: ignored signals are inherited, and tests send real ones."""
+    """Undo what `nohup` or a shell's `&` left: ignored signals are inherited, and tests send real ones.
+
+    And the runs of tests do not belong on the page of a CI job.
+    """
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+    os.environ.pop("GITHUB_STEP_SUMMARY", None)
 
 
 # --- what this machine lacks ---

@@ -1,9 +1,9 @@
 """Where a system stops keeping its promise: which rate to try next, and where the edge lies. Pure.
 
-The edge is bracketed by steps of a fixed factor and then bisected, on a logarithmic scale, for what matters is
-the ratio of two rates. A rung is one trial at one rate; near the edge chance decides, so the two rungs that
-enclose it are tried twice, a third time where the two disagree, and the majority holds (the plain form of a
-noisy bisection; Waeber, Frazier & Henderson, Bisection Search with Noisy Responses, 2013, weigh every answer).
+The edge is bracketed by steps of a fixed factor and then bisected, on a logarithmic scale, for what matters
+is the ratio of two rates. A rung is one trial at one rate; near the edge chance decides, so the two rungs
+that enclose it are tried twice, a third time where the two disagree, and the majority holds (the plain form
+of a noisy bisection; Waeber, Frazier & Henderson, Bisection Search with Noisy Responses, 2013, weigh each).
 """
 
 import math

@@ -8,16 +8,21 @@ from bench.records import RunFolder, RunFolderError
 
 def read(path: Path) -> Analysis:
     """Analyse the run in a folder. Raises RunFolderError, in one line, when it is not one or is damaged."""
-    folder = RunFolder(path)
-    try:
-        run = Run.from_json(folder.read_run())
-    except RunDescriptionError as error:
-        raise RunFolderError(f"{folder.run_json} is damaged: {error}. Run the experiment again.") from None
-    tables = _tables(folder)
+    run = describe(path)
+    tables = _tables(RunFolder(path))
     try:
         return analyse(run, tables)
     except TableError as error:
         raise RunFolderError(f"{path} is damaged: {error}. Run the experiment again.") from None
+
+
+def describe(path: Path) -> Run:
+    """What run.json alone says. Raises RunFolderError like `read`."""
+    folder = RunFolder(path)
+    try:
+        return Run.from_json(folder.read_run())
+    except RunDescriptionError as error:
+        raise RunFolderError(f"{folder.run_json} is damaged: {error}. Run the experiment again.") from None
 
 
 def _tables(folder: RunFolder) -> Tables:

@@ -1,7 +1,7 @@
 """The verdict as Markdown for a CI log, and as plain text for a terminal. Pure."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench.analysis import Analysis, Figures
 from bench.analysis.words import figure, seconds, size
@@ -12,14 +12,15 @@ HEADINGS = ("part", "system", "workers", "load", "λ, jobs/s", "arrivals", "in t
             "failed", "lost", "unfinished", "p50", "p95")  # fmt: skip
 
 
-def markdown(analysis: Analysis) -> str:
-    """summary.md."""
+def markdown(analysis: Analysis, objectives: Sequence[str] = ()) -> str:
+    """summary.md; `objectives` are lines of Markdown that go before the verdict."""
     run = analysis.run
     lines = [
         f"# {_escaped(run.title)}",
         "",
         f"`{run.id}` · {conditions(analysis)}",
         "",
+        *objectives,
         _escaped(analysis.verdict.lead),
         "",
     ]

@@ -1,6 +1,7 @@
 """What a reproduction leaves behind: reproduce.json, the table as text and Markdown, and one page."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rich.table import Table
 from bench import report
 from bench.analysis.words import count, percent, seconds
 from bench.records import RunFolderError, write_json
+from bench.report import junit, step_summary
 from bench.report.page import style, templates
 from bench.reproduce.claim import Claim
 from bench.reproduce.needs import Needs
@@ -36,6 +38,7 @@ def write(folder: Path, state: Mapping[str, Any], told: Sequence[Told], wanted: 
     }
     write_json(folder / FILE, data)
     build(folder)
+    step_summary.append(markdown(data), os.environ)
     return code
 
 
@@ -52,10 +55,11 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def build(folder: Path) -> Path:
-    """Rebuild summary.md and index.html, and the pages of the runs behind them. Raises RunFolderError."""
+    """Rebuild summary.md, junit.xml and index.html, and the pages of the runs behind them. Raises RunFolderError."""
     data = read(folder)
     pages = [(name, report.build(folder / name).read_text(encoding="utf-8")) for name in data["sweeps"]]
     (folder / "summary.md").write_text(markdown(data), encoding="utf-8")
+    (folder / "junit.xml").write_text(junit.document(cases(data)), encoding="utf-8")
     page = folder / "index.html"
     try:
         page.write_text(render(data, pages), encoding="utf-8")
@@ -123,6 +127,28 @@ def markdown(data: Mapping[str, Any]) -> str:
         verdict = f"**{c['verdict']}**" if c["fails"] else c["verdict"]
         lines.append(f"| {_cell(c['text'])} | {_cell(c['measured'])}{more} | {verdict} | {c['expected']} |")
     return "\n".join([*lines, "", conditions(data), ""])
+
+
+def cases(data: Mapping[str, Any]) -> list[junit.Case]:
+    """One case a claim, for readers of JUnit: what can't be told is skipped, and so is a time of this machine
+    that came out otherwise.
+    """
+    return [
+        junit.Case(
+            name=c["claim"],
+            group=f"claims.{data['profile']}",
+            seconds=0.0,
+            outcome=_case(c),
+            text=f"{c['verdict']}, recorded as {c['expected']}: {c['measured']}\n{c['text']}",
+        )
+        for c in data["claims"]
+    ]
+
+
+def _case(claim: Mapping[str, Any]) -> junit.Outcome:
+    if claim["fails"]:
+        return "failed"
+    return "skipped" if claim["differs"] or claim["verdict"] == "can't tell" else "passed"
 
 
 def conditions(data: Mapping[str, Any]) -> str:

@@ -257,8 +257,13 @@ def test_a_service_that_already_runs_is_driven_and_the_page_says_so(tmp_path):
         (["run", "quick", "--task", "spin", "--deadline", "soon"], 2, "not a duration"),
         (["run", "quick", "--task", "json:dumps"], 2, "--input FILE"),
         (["run", "quick", "--url", "http://127.0.0.1:9"], 1, "127.0.0.1:9"),
+        (["run", "quick", "--slo", "queud@0.5C: p95<2s"], 2, "no system queud in this experiment; it has"),
+        (["run", "quick", "--slo", "queued@3C: p95<2s"], 2, "queued is not run at 3C; the loads are "),
+        (["run", "quick", "--slo", "queued: p96<2s"], 2, "there is no metric p96"),
+        (["run", "quick", "--junit", "."], 2, "is a folder"),
         (["run", "--resume", "nowhere"], 2, "not a run folder"),
         (["report", "nowhere"], 2, "not a run folder"),
+        (["report", "nowhere", "--slo", "p95<2s"], 2, "not a run folder"),
         (["up", "no-such-system"], 2, "no-such-system"),
     ],
 )
