@@ -55,16 +55,16 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def build(folder: Path) -> Path:
-    """Rebuild summary.md, junit.xml and index.html, and the pages of the runs behind them. Raises RunFolderError."""
+    """Rebuild all but the records, and the pages of the runs behind them. Raises RunFolderError."""
     data = read(folder)
-    pages = [(name, report.build(folder / name).read_text(encoding="utf-8")) for name in data["sweeps"]]
-    (folder / "summary.md").write_text(markdown(data), encoding="utf-8")
-    (folder / "junit.xml").write_text(junit.document(cases(data)), encoding="utf-8")
     page = folder / "index.html"
     try:
+        pages = [(name, report.build(folder / name).read_text(encoding="utf-8")) for name in data["sweeps"]]
+        (folder / "summary.md").write_text(markdown(data), encoding="utf-8")
+        (folder / "junit.xml").write_text(junit.document(cases(data)), encoding="utf-8")
         page.write_text(render(data, pages), encoding="utf-8")
-    except KeyError as error:
-        raise RunFolderError(f"{folder / FILE} is damaged: it lacks {error}.") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunFolderError(f"{folder / FILE} is damaged: {type(error).__name__}: {error}.") from None
     return page
 
 
