@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.figures import Figures, figures
+from bench.analysis.figures import Figures, figures, with_speed
 from bench.analysis.groups import (
     LoadGroup,
     Point,
@@ -73,7 +73,7 @@ def analyse(run: Run, tables: Tables) -> Analysis:
     """Analyse a whole run. Raises TableError where the tables contradict the format."""
     bundles = split(tables, run.trials)
     strays = int(len(tables.jobs) - sum(len(b.jobs) for b in bundles.values()))
-    rows = tuple(figures(bundles[t.id], run.result(t)) for t in in_order(run))
+    rows = tuple(with_speed([figures(bundles[t.id], run.result(t)) for t in in_order(run)]))
     done = [f for f in rows if f.result.status == "done"]
     groups = Groups(
         loads=tuple(load_groups(done)),
