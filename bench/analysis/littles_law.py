@@ -160,7 +160,9 @@ def _stays(records: TrialRecords) -> Stays:
         np.minimum.at(first, runs.job[known], runs.start[known])
         np.maximum.at(last, runs.job[known], _ended(records)[known])
         ran = np.isfinite(first)
-        entered = np.fmin(jobs.accepted, np.where(ran, first, np.nan))
+        # A submission that the gateway gave up may have gone in all the same: then its job was executed.
+        told = np.where(ran, np.fmin(jobs.accepted, jobs.done), jobs.accepted)
+        entered = np.fmin(told, np.where(ran, first, np.nan))
         left = np.where(ran & ~np.isneginf(last), last, jobs.done)
     left = np.where(np.isnan(left), np.inf, left)
     inside = np.isfinite(entered) & ~jobs.is_("dropped")

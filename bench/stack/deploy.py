@@ -17,6 +17,7 @@ from bench.stack import nginx
 from bench.stack.box import BoxHandle, open_box
 from bench.stack.depth import QueueDepth
 from bench.stack.errors import PortTaken, StackError, log_says, tail
+from bench.stack.gateway_status import RequestsInProgress
 from bench.stack.ports import LOOPBACK, TAKEN, free_ports, is_free
 from bench.stack.process import Command, Process, ending
 from bench.stack.ready import NotYet, ask, probed, run_jobs, wait_for
@@ -65,6 +66,7 @@ class Deployment:
         base_url: str,
         direct_url: str,
         queue: str,
+        gateway: Path,
         box: BoxHandle,
         kept: ServiceSet | None,
         own: list[Process],
@@ -84,6 +86,8 @@ class Deployment:
             QueueDepth(kept.broker_url, queue) if kept else lambda: None
         )
         """`ready` and `consumers` of the queue; None where there is no queue or its broker is down."""
+        self.requests_in_progress = RequestsInProgress(gateway)
+        """Requests that the gateway has in progress; None while it can't tell."""
         self._kept = kept
         self._own = own
         self._supervisor = supervisor
@@ -200,6 +204,7 @@ class _Starting:
             base_url=f"http://{LOOPBACK}:{port}",
             direct_url=f"http://{LOOPBACK}:{web_port}",
             queue=work_queue(self.trial, queue) if self.kept else "",
+            gateway=self._gateway,
             box=self.box,
             kept=self.kept,
             own=self.processes,
@@ -209,6 +214,11 @@ class _Starting:
         self._wait_ready(deployed)
         deployed._supervisor.start()
         return deployed
+
+    @property
+    def _gateway(self) -> Path:
+        """The gateway's own folder."""
+        return self.services.workspace.folder / f"gateway-{self.mark}"
 
     def _commands(self, web_port: int, port: int, queue: str) -> list[Command]:
         logs = self.folder / "logs"
@@ -225,7 +235,7 @@ class _Starting:
             environment={DEPLOYMENT: self.mark},
         )
         gateway = nginx.command(
-            self.services.workspace.folder / f"gateway-{self.mark}",
+            self._gateway,
             logs / "gateway-1.log",
             port=port,
             upstream=web_port,

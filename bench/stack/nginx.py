@@ -1,10 +1,13 @@
 """The gateway: a private nginx before one system, whose timeout makes the 504s. Stands outside the box."""
 
+import functools
 import getpass
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.stack import gateway_status
 from bench.stack.errors import StackError
 from bench.stack.installed import required
 from bench.stack.ports import LOOPBACK
@@ -66,10 +69,19 @@ http {{
             proxy_buffering off;
         }}
     }}
-}}
+{status}}}
 """
 SERVER = "        server {address}:{port} max_fails=0;\n"
 ZONE = "    limit_conn_zone $server_port zone=system:1m;\n    limit_conn_status 503;\n"
+# Apart from the system's own server: it takes no port, has no route there, and no limit counts it.
+STATUS = """\
+    server {{
+        listen unix:{socket};
+        location / {{
+            stub_status;
+        }}
+    }}
+"""
 LIMIT = "        limit_conn system {connections};\n"
 
 
@@ -81,12 +93,16 @@ def configuration(
     timeout: float,
     connections: int = 0,
     others: Sequence[int] = (),
+    status: bool = True,
 ) -> str:
     """Return the configuration; `timeout` in seconds, `connections` in progress at most (0: any number).
 
-    `others`: ports of more servers of the same system, which take turns.
+    `others`: ports of more servers of the same system, which take turns. `status`: whether this nginx has the
+    module that tells of its requests in progress.
     """
+    socket = gateway_status.address(folder) if status else None
     return CONFIG.format(
+        status=STATUS.format(socket=socket) if socket else "",
         # As root nginx would hand its worker to an account that can't read a private folder.
         user=f"user {getpass.getuser()};\n" if os.geteuid() == 0 else "",
         folder=folder,
@@ -116,7 +132,13 @@ def command(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         text = configuration(
-            folder, port=port, upstream=upstream, timeout=timeout, connections=connections, others=others
+            folder,
+            port=port,
+            upstream=upstream,
+            timeout=timeout,
+            connections=connections,
+            others=others,
+            status=_tells(server),
         )
         file.write_text(text)
     except OSError as error:
@@ -127,3 +149,13 @@ def command(
         log=log,
         cwd=folder,
     )
+
+
+@functools.cache
+def _tells(server: Path) -> bool:
+    """Whether this nginx was built with the module that tells of its requests: most are, some are not."""
+    try:
+        built = subprocess.run([server, "-V"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return "http_stub_status_module" in built.stderr
