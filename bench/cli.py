@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +42,9 @@ def run_command(
     seed: Annotated[int | None, typer.Option(help="Seed of the order and of the arrivals.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run.")] = None,
     reports: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("reports"),
+    again: Annotated[
+        int, typer.Option(min=0, help="How often at most an INVALID trial is measured once more.")
+    ] = 2,
 ) -> None:
     """Run an experiment and build its page."""
     from bench import request, run, spec
@@ -51,7 +55,7 @@ def run_command(
     if resume is not None:
         if task or input_file or deadline or url or seed is not None:
             raise spec.SpecError("--resume goes on with a run as it was: no other option goes with it")
-        raise typer.Exit(run.run(request.resumed(resume), Console()))
+        raise typer.Exit(run.run(replace(request.resumed(resume), again=again), Console()))
     assert experiment is not None
     chosen = spec.load(experiment)
     if seed is not None:
@@ -64,7 +68,7 @@ def run_command(
     if url is not None:
         chosen = request.for_url(chosen, url)
     folder = request.new_folder(reports, chosen.name)
-    raise typer.Exit(run.run(request.Request(chosen, folder, line, url), Console()))
+    raise typer.Exit(run.run(request.Request(chosen, folder, line, url, again=again), Console()))
 
 
 @app.command("up")

@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import environment
+from bench import environment, exits
+from bench.analysis.validity import Validity
 from bench.calibration import Measured, measure, reference_capacity
 from bench.expand import expand
 from bench.interrupt import Interrupted, interruptible
@@ -19,13 +20,14 @@ from bench.spec import Experiment
 from bench.stack import StackError
 from bench.stack.box import Caps, detect_caps
 from bench.stack.services import Services
-from bench.sweep import Result, sweep
+from bench.sweep import Result, sweep, sweep_again
 from bench.trial import execute
 from bench.units import format_size
 
 
 def run(request: Request, console: Console) -> int:
-    """Carry the run out. Exit code: 0 fine, 1 a trial failed, 130 interrupted (what is done is kept).
+    """Carry the run out. Exit code: 0 fine, 1 a trial failed, 3 a trial is INVALID after every attempt, 130
+    interrupted (what is done is kept).
 
     Raises SpecError and StackError when it can't begin.
     """
@@ -40,18 +42,23 @@ def run(request: Request, console: Console) -> int:
     announce(console, request, caps, box)
     try:
         with interruptible(), progress.showing():
-            failed = _measure(request, caps, box, progress)
+            results = _measure(request, caps, box, progress)
             progress.stage("drawing the report")
             page = report.build(folder.path)
+            invalid = _invalid(folder)
     except Interrupted:
         return _interrupted(folder, console)
     console.print(report.summary_text(folder.path), highlight=False, markup=False)
     console.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
-    return 1 if failed else 0
+    if any(result.status == "failed" for result in results.values()):
+        return exits.FAILED
+    return exits.INVALID if invalid else exits.FINE
 
 
-def _measure(request: Request, caps: Caps, box: Box, progress: Progress) -> int:
-    """Calibrate, run every trial that is still to be run, calibrate again. Return how many failed."""
+def _measure(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[str, Result]:
+    """Calibrate, run every trial that is still to be run, and those once more that are INVALID for a passing
+    reason; calibrate again.
+    """
     folder = request.folder
     with ExitStack() as stack:
         services = None if request.url else stack.enter_context(Services(folder.path))
@@ -72,6 +79,9 @@ def _measure(request: Request, caps: Caps, box: Box, progress: Progress) -> int:
             return execute(trial, services, folder, progress.counts)
 
         results = sweep(trials, results, one, keep, progress)
+        results = sweep_again(
+            trials, results, lambda: _worth_another(folder), one, keep, progress, most=1 + request.again
+        )
         if not request.url:
             for calibration in state["calibration"]:
                 progress.stage(f"measuring the service time of {calibration['task']} once more")
@@ -83,7 +93,23 @@ def _measure(request: Request, caps: Caps, box: Box, progress: Progress) -> int:
                     state["notes"].append(f"{task} could not be measured again after the run: {error.what}")
         state["finished"] = now()
         folder.write_run(state)
-    return sum(r.status == "failed" for r in results.values())
+    return results
+
+
+def _invalid(folder: RunFolder) -> dict[str, Validity]:
+    """What the validity gate says of the trials that it rejects, by all that is recorded now."""
+    from bench.report.reading import read
+
+    return {f.trial.id: f.validity for f in read(folder.path).done if not f.validity.believable}
+
+
+def _worth_another(folder: RunFolder) -> dict[str, str]:
+    """Trials that another attempt may well cure, with the codes of what is against them."""
+    return {
+        trial: ", ".join(r.code for r in validity.reasons if r.grade == "INVALID")
+        for trial, validity in _invalid(folder).items()
+        if validity.curable
+    }
 
 
 def _begin(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[str, Any]:
@@ -167,7 +193,7 @@ def _interrupted(folder: RunFolder, console: Console) -> int:
         page = report.build(folder.path)
         console.print(f"What is done is kept: {page}", highlight=False, soft_wrap=True)
         console.print(f"Go on with: bench run --resume {folder.path}", highlight=False, soft_wrap=True)
-    return 130
+    return exits.INTERRUPTED
 
 
 def now() -> str:

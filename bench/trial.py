@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from bench.interrupt import uninterrupted
 from bench.journal import executions
 from bench.load.driver import Generator, LoadError, LoadResult, Progress
 from bench.plan import Trial
@@ -55,7 +56,9 @@ def execute(trial: Trial, services: Services | None, run: RunFolder, show: Calla
             events = deployed.events() if deployed else []
     except (StackError, LoadError) as error:
         raise TrialFailed(str(error)) from None
-    _write(run, trial, loaded, sampler.rows, events, executions(journal, deaths(events, trees.gone), stopped))
+    executed = executions(journal, deaths(events, trees.gone), stopped)
+    with uninterrupted():  # half of this attempt and half of an earlier one would contradict each other
+        _write(run, trial, loaded, sampler.rows, events, executed)
     return Result(
         "done",
         caps=caps,

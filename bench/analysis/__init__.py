@@ -1,7 +1,7 @@
 """Records in, numbers out; no I/O. `analyse` is the whole of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,13 @@ class CurveGroup:
     """Any of the systems' points, for the load's name and window."""
     curves: tuple[tuple[str, Curve], ...]
     """By label; repeats pooled."""
+    hollow: frozenset[str] = frozenset()
+    """Labels of the systems whose trials can't be believed here."""
+
+    def believable(self) -> "CurveGroup | None":
+        """Without those; None where nothing is left."""
+        kept = tuple(entry for entry in self.curves if entry[0] not in self.hollow)
+        return replace(self, curves=kept, hollow=frozenset()) if kept else None
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,9 @@ def _curves(group: LoadGroup, bundles: Mapping[str, TrialRecords]) -> list[Curve
         for series, point in own:
             times = np.concatenate([response_times(bundles[f.trial.id]) for f in point.repeats])
             curves.append((series.label, curve(times)))
-        found.append(CurveGroup(own[0][1], tuple(curves)))
+        found.append(
+            CurveGroup(own[0][1], tuple(curves), frozenset(series.label for series, p in own if p.hollow))
+        )
     return found
 
 

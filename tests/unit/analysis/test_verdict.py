@@ -136,7 +136,7 @@ def test_a_memory_failure_that_could_not_be_shown_is_mentioned():
 def test_the_published_queue_is_told_by_its_dead():
     """Deaths, losses, and why."""
     t, rows = of(
-        "as-published", "as_published", ABOVE,
+        "as-published", "as_published", {**BELOW, "rate": 0.4},
         [job("a", 101, 102.5), *(job(f"l{k}", 101, 130, "unfinished") for k in range(3))],
         [run_of("a", 101, 102), run_of("l0", 102, cut=104)],
     )  # fmt: skip
@@ -243,7 +243,7 @@ def test_what_must_be_known_is_noted():
     for words in (
         "CPU was NOT CAPPED: no right to",
         "The run was interrupted: 1 of 2 trials took place",
-        "sent late in 1 trial",
+        "queued-0.5C is INVALID: The load generator was late: the second latest of 10 jobs was sent",
         "took 250 ms before the run and 500 ms after it",
         "One repeat, shown without interval",
         "p95 is left out of 1 trial with 10 arrivals or fewer: it takes 60",
