@@ -331,6 +331,9 @@ def _resources(
         ready = np.maximum(0, np.searchsorted(came, t) - np.searchsorted(left, t))
         series["queue", "ready"] = ready
         series["queue", "unacked"] = running
+    elif trial.system.kind != "external":
+        sent, gone = np.sort([j["sent"] for j in jobs]), np.sort([j["done"] for j in jobs])
+        series["gateway", "requests"] = np.searchsorted(sent, t) - np.searchsorted(gone, t)
     return [
         {"t": float(x), "subject": subject, "metric": metric, "value": float(v)}
         for (subject, metric), values in series.items()

@@ -274,12 +274,13 @@ def test_the_tests_own_simulator_obeys_queueing():
 
 def test_no_sentence_shows_a_figure_that_is_none():
     """Trials of one job, of none, failed ones: no nan and no inf in any text."""
+    few, more = {**BELOW, "rate": 0.1}, {**ABOVE, "rate": 0.1}
     empty = trial(id="empty", system={"name": "gunicorn", "kind": "gunicorn"})
     found = said(
         (empty, {}),
-        of("blocking", "blocking", BELOW, [job("b", 101, 104, "error", accepted=NAN)]),
-        of("queued", "queued", BELOW, [job("q", 101, 102)]),
-        of("queued", "queued", ABOVE, [job("r", 101, 102)]),
+        of("blocking", "blocking", few, [job("b", 101, 104, "error", accepted=NAN)]),
+        of("queued", "queued", few, [job("q", 101, 102)]),
+        of("queued", "queued", more, [job("r", 101, 102)]),
     )
     texts = [found.verdict.lead, *(f.text for f in found.verdict.findings), *(n.text for n in found.notes)]
     assert not [t for t in texts if re.search(r"\b(nan|inf|None)\b", t)]

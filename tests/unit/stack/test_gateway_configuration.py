@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bench.stack.gateway_status import RequestsInProgress
 from bench.stack.nginx import configuration
 
 
@@ -37,3 +38,27 @@ def test_what_a_server_pushes_gets_through() -> None:
     assert "proxy_set_header Upgrade $http_upgrade;" in text
     events = text.partition("/events$ {")[2].partition("}")[0]
     assert "proxy_buffering off;" in events
+
+
+def test_the_gateway_tells_of_its_requests_apart_from_the_system() -> None:
+    """On a socket in its own folder: no port, no route, and no limit that it would count in."""
+    text = configuration(Path("/x"), port=1, upstream=2, timeout=1, connections=12)
+    system, _, status = text.partition("listen unix:/x/status.sock;")
+    assert "stub_status;" in status
+    assert "limit_conn system 12;" in system
+    assert "limit_conn" not in status
+    assert "proxy_pass" not in status
+
+
+def test_a_gateway_that_can_not_tell_is_not_asked_to() -> None:
+    """An nginx without the module, or a folder whose path no socket takes, starts all the same."""
+    for folder, status in ((Path("/x"), False), (Path("/" + "x" * 120), True)):
+        text = configuration(folder, port=1, upstream=2, timeout=1, status=status)
+        assert "stub_status" not in text
+        assert "unix:" not in text
+
+
+def test_who_asks_a_gateway_that_is_not_there_hears_nothing(tmp_path: Path) -> None:
+    """A gap in the samples, not an error."""
+    assert RequestsInProgress(tmp_path)() is None
+    assert RequestsInProgress(tmp_path / ("x" * 120))() is None
