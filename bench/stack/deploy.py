@@ -66,7 +66,7 @@ class Deployment:
         base_url: str,
         direct_url: str,
         queue: str,
-        gateway: Path,
+        status_port: int,
         box: BoxHandle,
         kept: ServiceSet | None,
         own: list[Process],
@@ -86,7 +86,7 @@ class Deployment:
             QueueDepth(kept.broker_url, queue) if kept else lambda: None
         )
         """`ready` and `consumers` of the queue; None where there is no queue or its broker is down."""
-        self.requests_in_progress = RequestsInProgress(gateway)
+        self.requests_in_progress = RequestsInProgress(status_port)
         """Requests that the gateway has in progress; None while it can't tell."""
         self._kept = kept
         self._own = own
@@ -190,12 +190,12 @@ class _Starting:
 
     def _bring_up(self) -> Deployment:
         system = self.trial.system
-        web_port, free_port = free_ports(2)
+        web_port, free_port, status_port = free_ports(3)
         port = self.port or free_port
         queue = queue_name(system, self.mark) if self.kept else ""
         if self.kept:
             self.kept.queues |= every_queue(self.trial, queue)
-        for command in self._commands(web_port, port, queue):
+        for command in self._commands(web_port, port, status_port, queue):
             self.processes.append(self.services.workspace.spawn(command))
         restart = is_restarted(system)
         watched = [(process, restart or process.role == "gateway") for process in self.processes]
@@ -204,7 +204,7 @@ class _Starting:
             base_url=f"http://{LOOPBACK}:{port}",
             direct_url=f"http://{LOOPBACK}:{web_port}",
             queue=work_queue(self.trial, queue) if self.kept else "",
-            gateway=self._gateway,
+            status_port=status_port,
             box=self.box,
             kept=self.kept,
             own=self.processes,
@@ -215,12 +215,7 @@ class _Starting:
         deployed._supervisor.start()
         return deployed
 
-    @property
-    def _gateway(self) -> Path:
-        """The gateway's own folder."""
-        return self.services.workspace.folder / f"gateway-{self.mark}"
-
-    def _commands(self, web_port: int, port: int, queue: str) -> list[Command]:
+    def _commands(self, web_port: int, port: int, status_port: int, queue: str) -> list[Command]:
         logs = self.folder / "logs"
         settings = Settings(
             web_port=web_port,
@@ -235,12 +230,13 @@ class _Starting:
             environment={DEPLOYMENT: self.mark},
         )
         gateway = nginx.command(
-            self._gateway,
+            self.services.workspace.folder / f"gateway-{self.mark}",
             logs / "gateway-1.log",
             port=port,
             upstream=web_port,
             timeout=self.trial.gateway_timeout,
             connections=self.trial.connection_limit if self.trial.system.kind == "bounded" else 0,
+            status=status_port,
         )
         return [*commands(self.trial, settings), gateway]
 

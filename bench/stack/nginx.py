@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.stack import gateway_status
 from bench.stack.errors import StackError
 from bench.stack.installed import required
 from bench.stack.ports import LOOPBACK
@@ -73,10 +72,11 @@ http {{
 """
 SERVER = "        server {address}:{port} max_fails=0;\n"
 ZONE = "    limit_conn_zone $server_port zone=system:1m;\n    limit_conn_status 503;\n"
-# Apart from the system's own server: it takes no port, has no route there, and no limit counts it.
+# Apart from the system's own server: no route there, and no limit counts it. A socket in the folder would
+# need no port, but what a killed nginx leaves of it keeps the next one from starting.
 STATUS = """\
     server {{
-        listen unix:{socket};
+        listen {address}:{port};
         location / {{
             stub_status;
         }}
@@ -93,16 +93,15 @@ def configuration(
     timeout: float,
     connections: int = 0,
     others: Sequence[int] = (),
-    status: bool = True,
+    status: int = 0,
 ) -> str:
     """Return the configuration; `timeout` in seconds, `connections` in progress at most (0: any number).
 
-    `others`: ports of more servers of the same system, which take turns. `status`: whether this nginx has the
-    module that tells of its requests in progress.
+    `others`: ports of more servers of the same system, which take turns. `status`: port at which nginx tells
+    of its requests in progress (0: nowhere).
     """
-    socket = gateway_status.address(folder) if status else None
     return CONFIG.format(
-        status=STATUS.format(socket=socket) if socket else "",
+        status=STATUS.format(address=LOOPBACK, port=status) if status else "",
         # As root nginx would hand its worker to an account that can't read a private folder.
         user=f"user {getpass.getuser()};\n" if os.geteuid() == 0 else "",
         folder=folder,
@@ -125,8 +124,12 @@ def command(
     timeout: float,
     connections: int = 0,
     others: Sequence[int] = (),
+    status: int = 0,
 ) -> Command:
-    """Write the configuration into `folder`, which is made, and return how to start. Raises StackError."""
+    """Write the configuration into `folder`, which is made, and return how to start. Raises StackError.
+
+    `status` is without effect where nginx was built without the module for it.
+    """
     server = required("nginx").path
     file = folder / "nginx.conf"
     try:
@@ -138,7 +141,7 @@ def command(
             timeout=timeout,
             connections=connections,
             others=others,
-            status=_tells(server),
+            status=status if _tells(server) else 0,
         )
         file.write_text(text)
     except OSError as error:
