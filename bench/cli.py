@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,6 +58,9 @@ def run_command(
     junit: Junit = None,
     as_json: Json = None,
     markdown: Markdown = None,
+    again: Annotated[
+        int, typer.Option(min=0, help="How often at most an INVALID trial is measured once more.")
+    ] = 2,
 ) -> None:
     """Run an experiment and build its page; fails where an objective (--slo) is missed."""
     from bench import outputs, request, spec
@@ -68,8 +72,7 @@ def run_command(
     if resume is not None:
         if task or input_file or deadline or url or seed is not None:
             raise spec.SpecError("--resume goes on with a run as it was: no option changes what is measured")
-        again = request.resumed(resume)
-        raise typer.Exit(_run_and_deliver(again, wanted))
+        raise typer.Exit(_run_and_deliver(replace(request.resumed(resume), again=again), wanted))
     assert experiment is not None
     chosen = spec.load(experiment)
     if seed is not None:
@@ -82,7 +85,7 @@ def run_command(
     if url is not None:
         chosen = request.for_url(chosen, url)
     folder = request.new_folder(reports, chosen.name)
-    raise typer.Exit(_run_and_deliver(request.Request(chosen, folder, line, url), wanted))
+    raise typer.Exit(_run_and_deliver(request.Request(chosen, folder, line, url, again=again), wanted))
 
 
 @app.command("up")

@@ -8,6 +8,7 @@ it the functions.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -53,11 +54,12 @@ class Sampler:
                 self._take(probe)
 
     def _take(self, probe: Probe) -> None:
-        t = time.time()
+        began = time.time()
         try:
             reading = probe()
         except Exception:  # noqa: BLE001 - whatever a dying system throws is a gap in the curve, see above
             return
+        t = (began + time.time()) / 2  # what was asked over a socket was seen somewhere between
         self.rows += [
             {"t": t, "subject": subject, "metric": metric, "value": float(value)}
             for subject, metrics in reading.items()
@@ -66,7 +68,7 @@ class Sampler:
 
 
 class ProcessTrees:
-    """CPU seconds (cumulative) and resident memory (bytes) of each role's processes and their descendants.
+    """CPU seconds (cumulative), resident memory (bytes) and number of each role's processes and descendants.
 
     Looking for new descendants walks the whole process table, so it is done only every `refresh` seconds. CPU
     of a process that has gone stays counted, so that the sum never falls.
@@ -99,7 +101,11 @@ class ProcessTrees:
         cpu: dict[str, float] = {}
         for role, seconds in self._cpu.values():
             cpu[role] = cpu.get(role, 0.0) + seconds
-        return {role: {"cpu": cpu[role], "memory": memory.get(role, 0.0)} for role in cpu}
+        alive = Counter(self._known.values())
+        return {
+            role: {"cpu": cpu[role], "memory": memory.get(role, 0.0), "processes": alive[role]}
+            for role in cpu
+        }
 
     def _look(self) -> None:
         self._looked = time.monotonic()

@@ -56,6 +56,12 @@ class Progress(LiveLine):
         self._title = f"trial {number} of {total}  {describe(trial)}"
         self.update(f"{self._title}  deploying  ETA {clock(eta)}")
 
+    def trial_again(self, trial: Trial, number: int, total: int, eta: float, why: str) -> None:
+        """See `bench.sweep.Watcher`."""
+        self._eta = eta
+        self._title = f"INVALID, once more: {number} of {total}  {describe(trial)} ({why})"
+        self.update(f"{self._title}  deploying  ETA {clock(eta)}")
+
     def counts(self, text: str) -> None:
         """Show the running trial's counts, e.g. jobs in time, late and failed so far."""
         self.update(f"{self._title}  {text}  ETA {clock(self._eta)}")

@@ -67,7 +67,8 @@ RESOURCES = pa.schema(
         # box | web | worker | broker | epmd | store | gateway | generator | queue | canary
         ("subject", pa.string()),
         # cpu (cumulative s) | memory (bytes) | throttled (cumulative s) | periods | throttled_periods |
-        # oom_kills (cumulative) | ready | consumers (counts) | loop (CPU s)
+        # oom_kills (cumulative) | ready | consumers | requests (in progress) | processes (counts) |
+        # loop (CPU s)
         ("metric", pa.string()),
         ("value", pa.float64()),
     ]

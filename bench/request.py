@@ -33,6 +33,8 @@ class Request:
     """The line that repeats this run."""
     url: str | None = None
     resume: bool = False
+    again: int = 2
+    """How often at most a trial is measured once more whose measurement failed for a passing reason."""
 
 
 def new_folder(reports: Path, name: str) -> RunFolder:

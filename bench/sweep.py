@@ -5,8 +5,8 @@ failure and resumption are tested without starting anything.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from bench.expand import expected_seconds
@@ -31,6 +31,10 @@ class Result:
     """Wall time from deployment to stop."""
     measured_seconds: float = 0.0
     """Of these, warm-up, window and drain."""
+    attempts: int = 1
+    """How often the trial was carried out; the records are the last one's that went through."""
+    again: Sequence[str] = ()
+    """Why each earlier attempt does not count."""
 
 
 class Watcher(Protocol):
@@ -38,6 +42,9 @@ class Watcher(Protocol):
 
     def trial_started(self, trial: Trial, number: int, total: int, eta: float) -> None:
         """A trial begins; `eta` is seconds to the end of the run."""
+
+    def trial_again(self, trial: Trial, number: int, total: int, eta: float, why: str) -> None:
+        """A trial begins once more, `number` of `total`; `why` its last attempt does not count."""
 
     def trial_ended(self, trial: Trial, result: Result) -> None:
         """It has ended, well or not."""
@@ -76,3 +83,38 @@ def sweep(
             spent += time.monotonic() - began
             expected += expected_seconds(trial)
     return all_results
+
+
+def sweep_again(
+    trials: Sequence[Trial],
+    results: Mapping[str, Result],
+    doubted: Callable[[], Mapping[str, str]],
+    execute: Callable[[Trial], Result],
+    keep: Callable[[Trial, Result], None],
+    watcher: Watcher,
+    *,
+    most: int,
+) -> dict[str, Result]:
+    """Carry out again what can't be believed, until it can be or was tried `most` times. All results.
+
+    `doubted` looks at all that is recorded by now, and names the trials that are worth another attempt, each
+    with the reason. An attempt that fails leaves the records of the one before it as they are.
+    """
+    all_results = dict(results)
+    while True:
+        why = doubted()
+        waiting = [t for t in trials if t.id in why and all_results[t.id].attempts < most]
+        if not waiting:
+            return all_results
+        for n, trial in enumerate(waiting):
+            before, reason = all_results[trial.id], why[trial.id]
+            eta = sum(all_results[t.id].seconds for t in waiting[n:])
+            watcher.trial_again(trial, n + 1, len(waiting), eta, reason)
+            try:
+                result = execute(trial)
+            except TrialFailed as error:
+                result, reason = before, f"attempt {before.attempts + 1} failed: {error}"
+            result = replace(result, attempts=before.attempts + 1, again=(*before.again, reason))
+            all_results[trial.id] = result
+            keep(trial, result)
+            watcher.trial_ended(trial, result)

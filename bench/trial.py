@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from bench.interrupt import uninterrupted
 from bench.journal import executions
 from bench.load.driver import Generator, LoadError, LoadResult, Progress
 from bench.plan import Trial
@@ -12,6 +13,7 @@ from bench.probes import ProcessTrees, Sampler, canary
 from bench.records import RunFolder, write_json
 from bench.stack import StackError
 from bench.stack.deploy import Deployment, deployment
+from bench.stack.own_group import throttled_periods
 from bench.stack.services import Services
 from bench.sweep import Result, TrialFailed
 
@@ -54,7 +56,9 @@ def execute(trial: Trial, services: Services | None, run: RunFolder, show: Calla
             events = deployed.events() if deployed else []
     except (StackError, LoadError) as error:
         raise TrialFailed(str(error)) from None
-    _write(run, trial, loaded, sampler.rows, events, executions(journal, deaths(events, trees.gone), stopped))
+    executed = executions(journal, deaths(events, trees.gone), stopped)
+    with uninterrupted():  # half of this attempt and half of an earlier one would contradict each other
+        _write(run, trial, loaded, sampler.rows, events, executed)
     return Result(
         "done",
         caps=caps,
@@ -88,13 +92,23 @@ def _roles(deployed: Deployment | None, generator_pid: int) -> list[tuple[str, i
 
 
 def _probes(deployed: Deployment | None, trees: ProcessTrees) -> list[tuple[Callable[[], Any], float]]:
-    probes: list[tuple[Callable[[], Any], float]] = [(canary, CANARY_EVERY), (trees, ROLES_EVERY)]
+    probes: list[tuple[Callable[[], Any], float]] = [
+        (canary, CANARY_EVERY),
+        (trees, ROLES_EVERY),
+        (lambda: _one("generator", "throttled_periods", throttled_periods()), ROLES_EVERY),
+    ]
     if deployed:
         probes += [
             (lambda: {"box": deployed.box.usage()}, BOX_EVERY),
             (lambda: {"queue": deployed.queue_depth() or {}}, QUEUE_EVERY),
+            (lambda: _one("gateway", "requests", deployed.requests_in_progress()), QUEUE_EVERY),
         ]
     return probes
+
+
+def _one(subject: str, metric: str, value: float | None) -> dict[str, dict[str, float]]:
+    """One figure as a probe's reading; nothing where it is not known."""
+    return {} if value is None else {subject: {metric: value}}
 
 
 def _write(

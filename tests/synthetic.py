@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.expand import expand
+from bench.load import arrivals
 from bench.plan import Box, Calibration, System, Trial, Work
 from bench.records import RunFolder
 from bench.spec import Experiment, load, parse
@@ -197,29 +198,25 @@ def simulate_published(trial: Trial, arrivals: list[float], stop: float) -> Simu
 
 
 def schedule(trial: Trial) -> list[float]:
-    """Arrivals in seconds since the load began."""
-    load_, rng = trial.load, random.Random(trial.seed)
-    if load_.arrivals in ("burst", "closed"):
-        return [0.0005 * n for n in range(load_.size)]
-    t, found, end = 0.0, [], load_.warmup + load_.window
-    while (t := t + (rng.expovariate(load_.rate) if load_.arrivals == "poisson" else 1 / load_.rate)) < end:
-        found.append(t)
-    return found
+    """Arrivals in seconds since the load began; users of a closed load come almost at once."""
+    if trial.load.arrivals == "closed":
+        return [0.0005 * n for n in range(trial.load.size)]
+    return arrivals.schedule(trial.load, trial.seed)
 
 
 def play(trial: Trial, began: float) -> dict[str, list[dict[str, Any]]]:
     """One trial's rows of every table."""
     rng = random.Random(f"{trial.id}{trial.seed}")
-    arrivals = schedule(trial)
+    due = schedule(trial)
     window_end = trial.load.warmup + trial.load.window
     stop = window_end + trial.drain_limit
     published = trial.system.kind == "as_published"
     shift = 0.004 if published or trial.system.kind == "queued" else 0.001
-    entered = [t + shift for t in arrivals]
+    entered = [t + shift for t in due]
     out = (simulate_published if published else simulate)(trial, entered, stop)
     blocking = trial.system.kind in ("blocking", "gunicorn", "bounded", "external")
     jobs, requests = [], []
-    for n, t in enumerate(arrivals):
+    for n, t in enumerate(due):
         row, asked = (_blocking_job if blocking else _queued_job)(trial, out, n, t, stop, rng)
         row |= {
             "job": uuid.UUID(int=rng.getrandbits(128)).hex,
@@ -357,6 +354,9 @@ def _resources(
         ready = np.maximum(0, np.searchsorted(came, t) - np.searchsorted(left, t))
         series["queue", "ready"] = ready
         series["queue", "unacked"] = running
+    elif trial.system.kind != "external":
+        sent, gone = np.sort([j["sent"] for j in jobs]), np.sort([j["done"] for j in jobs])
+        series["gateway", "requests"] = np.searchsorted(sent, t) - np.searchsorted(gone, t)
     return [
         {"t": float(x), "subject": subject, "metric": metric, "value": float(v)}
         for (subject, metric), values in series.items()

@@ -1,11 +1,11 @@
 """Records in, numbers out; no I/O. `analyse` is the whole of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.analysis.figures import Figures, figures
+from bench.analysis.figures import Figures, figures, with_speed
 from bench.analysis.groups import (
     LoadGroup,
     Point,
@@ -45,6 +45,13 @@ class CurveGroup:
     """Any of the systems' points, for the load's name and window."""
     curves: tuple[tuple[str, Curve], ...]
     """By label; repeats pooled."""
+    hollow: frozenset[str] = frozenset()
+    """Labels of the systems whose trials can't be believed here."""
+
+    def believable(self) -> "CurveGroup | None":
+        """Without those; None where nothing is left."""
+        kept = tuple(entry for entry in self.curves if entry[0] not in self.hollow)
+        return replace(self, curves=kept, hollow=frozenset()) if kept else None
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def analyse(run: Run, tables: Tables) -> Analysis:
     """Analyse a whole run. Raises TableError where the tables contradict the format."""
     bundles = split(tables, run.trials)
     strays = int(len(tables.jobs) - sum(len(b.jobs) for b in bundles.values()))
-    rows = tuple(figures(bundles[t.id], run.result(t)) for t in in_order(run))
+    rows = tuple(with_speed([figures(bundles[t.id], run.result(t)) for t in in_order(run)]))
     done = [f for f in rows if f.result.status == "done"]
     groups = Groups(
         loads=tuple(load_groups(done)),
@@ -116,7 +123,9 @@ def _curves(group: LoadGroup, bundles: Mapping[str, TrialRecords]) -> list[Curve
         for series, point in own:
             times = np.concatenate([response_times(bundles[f.trial.id]) for f in point.repeats])
             curves.append((series.label, curve(times)))
-        found.append(CurveGroup(own[0][1], tuple(curves)))
+        found.append(
+            CurveGroup(own[0][1], tuple(curves), frozenset(series.label for series, p in own if p.hollow))
+        )
     return found
 
 

@@ -1,17 +1,23 @@
 """Everything worth knowing of one trial, as numbers. Pure."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bench.analysis.canary import Canary, canary, slowness
+from bench.analysis.gate import judge, speed_reason
 from bench.analysis.latency import Percentiles, accept_times, percentiles, response_times
 from bench.analysis.ledger import Ledger, ledger, problems
+from bench.analysis.littles_law import Audit, audit
 from bench.analysis.overhead import Overhead, overhead
 from bench.analysis.rates import Drain, Polling, Rates, drain, polling, rates, send_delay_p99
 from bench.analysis.resources import Usage, usage
 from bench.analysis.run import Result
+from bench.analysis.sending import Sending, sending
 from bench.analysis.stages import Stages, stages
+from bench.analysis.steadiness import Backlog, backlog
 from bench.analysis.tables import TrialRecords
 from bench.analysis.validity import Validity
 from bench.analysis.waste import Waste, waste
@@ -40,6 +46,10 @@ class Figures:
     polling: Polling
     usage: Usage
     problems: tuple[str, ...]
+    sending: Sending = field(default_factory=Sending)
+    littles_law: Audit = field(default_factory=Audit)
+    backlog: Backlog = field(default_factory=Backlog)
+    canary: Canary = field(default_factory=Canary)
     validity: Validity = field(default_factory=Validity)
 
     @property
@@ -65,11 +75,11 @@ class Figures:
 
 
 def figures(records: TrialRecords, result: Result) -> Figures:
-    """Compute all figures of one trial."""
+    """Compute all figures of one trial and, if it took place, judge it by them."""
     counted = ledger(records)
     times = response_times(records)
     delivered = times[np.isfinite(times)]
-    return Figures(
+    found = Figures(
         trial=records.trial,
         result=result,
         ledger=counted,
@@ -86,4 +96,30 @@ def figures(records: TrialRecords, result: Result) -> Figures:
         polling=polling(records),
         usage=usage(records),
         problems=problems(records, counted),
+        sending=sending(records),
+        littles_law=audit(records),
+        backlog=backlog(records),
+        canary=canary(records),
     )
+    return replace(found, validity=_validity(found)) if result.status == "done" else found
+
+
+def _validity(f: Figures) -> Validity:
+    return judge(
+        f.trial,
+        sending=f.sending,
+        usage=f.usage,
+        problems=f.problems,
+        audit=f.littles_law,
+        backlog=f.backlog,
+        offered=f.rates.offered,
+    )
+
+
+def with_speed(rows: Sequence[Figures]) -> list[Figures]:
+    """Judge the machine's speed too, for which all trials of the run are needed."""
+    found = []
+    for f, slow in zip(rows, slowness([f.canary for f in rows]), strict=True):
+        reason = speed_reason(slow, f.trial.work)
+        found.append(replace(f, validity=Validity((*f.validity.reasons, reason))) if reason else f)
+    return found

@@ -20,9 +20,20 @@ _ALIKE = 0.25
 
 @dataclass(frozen=True)
 class Point:
-    """The repeats of one system under one load."""
+    """The repeats of one system under one load, as far as they can be believed."""
 
     repeats: tuple[Figures, ...]
+
+    @staticmethod
+    def over(trials: Iterable[Figures]) -> "Point":
+        """The point of these repeats: of the believable ones, or of all where none is."""
+        ordered = sorted(trials, key=lambda f: f.trial.repeat)
+        return Point(tuple(f for f in ordered if f.validity.believable) or tuple(ordered))
+
+    @property
+    def hollow(self) -> bool:
+        """Whether no repeat can be believed: drawn with a hollow marker, and no part of any finding."""
+        return not any(f.validity.believable for f in self.repeats)
 
     @property
     def trial(self) -> Trial:
@@ -71,6 +82,12 @@ class Series:
         return self.kind in QUEUE_KINDS
 
 
+def solid(series: Iterable[Series]) -> tuple[Series, ...]:
+    """The series without their hollow points, and without those that have no other."""
+    kept = (replace(s, points=tuple(p for p in s.points if not p.hollow)) for s in series)
+    return tuple(s for s in kept if s.points)
+
+
 @dataclass(frozen=True)
 class LoadGroup:
     """Systems under the same range of offered loads: one set of charts."""
@@ -104,6 +121,11 @@ class LoadGroup:
         """The first series of one of these kinds, in the order of the kinds."""
         return next((s for kind in kinds for s in self.series if s.kind == kind), None)
 
+    def believable(self) -> "LoadGroup | None":
+        """The group as findings see it: without hollow points; None where nothing is left."""
+        kept = solid(self.series)
+        return replace(self, series=kept) if kept else None
+
 
 @dataclass(frozen=True)
 class WorkersGroup:
@@ -126,6 +148,11 @@ class WorkersGroup:
         """Whether the work is mostly CPU."""
         return self.work.cpu_time >= 0.5 * self.work.service_time
 
+    def believable(self) -> "WorkersGroup | None":
+        """The group as findings see it: without hollow points; None where nothing is left."""
+        kept = solid(self.series)
+        return replace(self, series=kept) if kept else None
+
 
 @dataclass(frozen=True)
 class PartGroup:
@@ -136,6 +163,11 @@ class PartGroup:
     size: int
     series: tuple[Series, ...]
     """One point each."""
+
+    def believable(self) -> "PartGroup | None":
+        """The group as findings see it: without hollow points; None where nothing is left."""
+        kept = solid(self.series)
+        return replace(self, series=kept) if kept else None
 
 
 def load_groups(figures: Sequence[Figures]) -> list[LoadGroup]:
@@ -187,7 +219,7 @@ def worker_groups(figures: Sequence[Figures]) -> list[WorkersGroup]:
     for members in groups.values():
         first = members[0].trial
         series = _series(members, first.work, key=lambda f: f.trial.system.workers, by_workers=True)
-        offered = estimate([f.rates.offered for f in members])
+        offered = Point.over(members).of(lambda f: f.rates.offered)
         found.append(
             WorkersGroup(
                 work=first.work,
@@ -311,9 +343,7 @@ def _series(
                 name=name,
                 kind=own[0].trial.system.kind,
                 variant=words,
-                points=tuple(
-                    Point(tuple(sorted(points[x], key=lambda f: f.trial.repeat))) for x in sorted(points)
-                ),
+                points=tuple(Point.over(points[x]) for x in sorted(points)),
             )
         )
     return tuple(sorted(found, key=lambda s: (_ORDER.index(s.kind), len(s.label), s.label)))

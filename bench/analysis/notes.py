@@ -1,4 +1,4 @@
-"""What to know before believing a figure: caps not in force, trials that failed, a late generator. Pure."""
+"""What to know before believing a figure: caps not in force, trials that failed or were rejected. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,16 @@ from bench.analysis.intervals import ENOUGH_REPEATS
 from bench.analysis.latency import arrivals_needed
 from bench.analysis.run import Run, capped
 from bench.analysis.stages import TOLERANCE
-from bench.analysis.words import about, count, figure, seconds
+from bench.analysis.validity import Reason
+from bench.analysis.words import about, count, listing, seconds
 
 DEVIATION = 0.05
 """Service times by journal and by Server-Timing that differ by more than this are worth a warning."""
 
 Tone = Literal["loud", "warning", "note"]
+
+NAMED = 3
+"""Trials that a note names; of more it says how many."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,9 @@ def notes(run: Run, figures: Sequence[Figures], strays: int = 0) -> tuple[Note, 
     found = [
         *_caps(run),
         *_trials(run),
-        *_generator(figures),
-        *_ledgers(figures),
+        *_validity(figures),
+        *_attempts(run),
+        *_dropped(figures),
         *_stages(figures),
         *_calibration(run),
         *_polling(figures),
@@ -100,47 +105,40 @@ def _trials(run: Run) -> list[Note]:
     return found
 
 
-def _generator(figures: Sequence[Figures]) -> list[Note]:
-    found = []
-    late = [f for f in figures if f.send_delay_p99 > _send_limit(f)]
-    if late:
-        worst = max(late, key=lambda f: f.send_delay_p99)
-        found.append(
-            Note(
-                "warning",
-                f"The load generator sent late in {count(len(late), 'trial')} (p99 of the send delay up to "
-                f"{seconds(worst.send_delay_p99)}, in {worst.trial.id}). Latencies count from the arrival, "
-                "so its lateness is in them.",
-            )
-        )
-    busy = [f for f in figures if f.usage.generator_cpu > 0.8]
-    if busy:
-        worst = max(busy, key=lambda f: f.usage.generator_cpu)
-        found.append(
-            Note(
-                "warning",
-                f"The load generator used up to {figure(worst.usage.generator_cpu)} cores "
-                f"({worst.trial.id}); above 0.8 it may be what is measured.",
-            )
-        )
-    dropped = sum(f.ledger.dropped for f in figures)
-    if dropped:
-        found.append(
-            Note("warning", f"{count(dropped, 'job')} not sent: the generator's bound on jobs in flight.")
-        )
-    return found
+def _validity(figures: Sequence[Figures]) -> list[Note]:
+    """One note for each reason, however many trials have it."""
+    told: dict[str, list[tuple[str, Reason]]] = {}
+    for f in figures:
+        for reason in f.validity.reasons:
+            told.setdefault(reason.code, []).append((f.trial.id, reason))
+    return [_reason(own) for own in told.values()]
 
 
-def _send_limit(f: Figures) -> float:
-    median = f.response.get(0.5) or 0.0
-    return max(0.005, 0.02 * median)
+def _reason(own: Sequence[tuple[str, Reason]]) -> Note:
+    trial, reason = own[0]
+    grade = reason.grade if reason.grade != "VALID" else "VALID, but"
+    others = f" So {'is' if len(own) == 2 else 'are'} {_names([t for t, _ in own[1:]])}." if own[1:] else ""
+    tone: Tone = "warning" if reason.grade == "INVALID" else "note"
+    return Note(tone, f"{trial} is {grade}: {reason.text}{others} {reason.advice}")
 
 
-def _ledgers(figures: Sequence[Figures]) -> list[Note]:
+def _names(trials: Sequence[str]) -> str:
+    """The first few, and how many more."""
+    if len(trials) <= NAMED:
+        return listing(trials)
+    return f"{', '.join(trials[:NAMED])} and {len(trials) - NAMED} more (trials.csv has each one's figures)"
+
+
+def _attempts(run: Run) -> list[Note]:
+    """Trials that were measured again because an earlier attempt was INVALID."""
+    again = [t.id for t in run.done if run.result(t).attempts > 1]
+    if not again:
+        return []
     return [
-        Note("warning", f"The books of {f.trial.id} do not balance: {'; '.join(f.problems)}.")
-        for f in figures
-        if f.problems
+        Note(
+            "note",
+            f"Measured again because an earlier attempt was INVALID: {_names(again)}. The last one counts.",
+        )
     ]
 
 
@@ -189,6 +187,15 @@ def _server_timing(figures: Sequence[Figures]) -> list[Note]:
     words = f"Service by the journal and by Server-Timing differ by {off * 100:.2g} % at most"
     where = f"(median over a trial's jobs, in {worst.trial.id})"
     return [Note("warning" if off > DEVIATION else "note", f"{words} {where}.")]
+
+
+def _dropped(figures: Sequence[Figures]) -> list[Note]:
+    """Jobs that were not sent, where they are too few to be a reason."""
+    told = [f for f in figures if not any(r.code == "arrivals" for r in f.validity.reasons)]
+    dropped = sum(f.ledger.dropped for f in told)
+    if not dropped:
+        return []
+    return [Note("warning", f"{count(dropped, 'job')} not sent: the generator's bound on jobs in flight.")]
 
 
 def _calibration(run: Run) -> list[Note]:

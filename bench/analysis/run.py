@@ -25,6 +25,10 @@ class Result:
     """Wall time from deployment to stop."""
     measured_seconds: float = 0.0
     """Of these, warm-up, window and drain."""
+    attempts: int = 1
+    """How often it was carried out; the records are the last one's."""
+    again: tuple[str, ...] = ()
+    """Why each earlier attempt did not count."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ class Run:
                     caps=r.get("caps") or {},
                     seconds=_number(r.get("seconds"), 0.0),
                     measured_seconds=_number(r.get("measured_seconds"), 0.0),
+                    attempts=int(_number(r.get("attempts"), 1.0)),
+                    again=tuple(str(why) for why in r.get("again") or ()),
                 )
                 for name, r in (data.get("results") or {}).items()
             }

@@ -37,6 +37,12 @@ class Validity:
         return "INVALID" if "INVALID" in grades else "SATURATED" if "SATURATED" in grades else "VALID"
 
     @property
+    def curable(self) -> bool:
+        """Whether it is INVALID for reasons only of which another attempt may well be free."""
+        against = [reason.again for reason in self.reasons if reason.grade == "INVALID"]
+        return bool(against) and all(against)
+
+    @property
     def believable(self) -> bool:
         """Whether verdicts may rest on it."""
         return self.grade != "INVALID"

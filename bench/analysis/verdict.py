@@ -33,11 +33,32 @@ class Groups:
     closed: tuple[PartGroup, ...]
     service_time: tuple[PartGroup, ...]
 
+    def believable(self) -> "Groups":
+        """Without the trials that the validity gate rejected."""
+
+        def kept(groups: tuple[PartGroup, ...]) -> tuple[PartGroup, ...]:
+            return tuple(left for group in groups if (left := group.believable()) is not None)
+
+        loads = (group.believable() for group in self.loads)
+        workers = (group.believable() for group in self.workers)
+        return Groups(
+            loads=tuple(group for group in loads if group is not None),
+            workers=tuple(group for group in workers if group is not None),
+            bursts=kept(self.bursts),
+            memory=kept(self.memory),
+            closed=kept(self.closed),
+            service_time=kept(self.service_time),
+        )
+
 
 def verdict(run: Run, figures: Sequence[Figures], groups: Groups, returns: Mapping[str, Returns]) -> Verdict:
-    """Say what the run found, the most useful first."""
+    """Say what the run found, the most useful first. Trials that can't be believed take no part."""
+    invalid = [f for f in figures if not f.validity.believable]
+    if invalid and len(invalid) == len(figures):
+        return Verdict(_unbelievable(invalid), ())
     if not any(f.ledger.delivered for f in figures):
         return Verdict(_nothing(run, figures), ())
+    groups, figures = groups.believable(), [f for f in figures if f.validity.believable]
     found: list[Finding | None] = []
     for group in groups.loads[:1]:
         both = {s.queue for s in group.series if s.kind != "external"} == {True, False}
@@ -69,6 +90,12 @@ def _nothing(run: Run, figures: Sequence[Figures]) -> str:
         f"No job finished in this run, so there is no verdict: {count(arrivals, 'job')} arrived in "
         f"{count(len(figures), 'trial')} and none got a correct result. The table says what became of them."
     )
+
+
+def _unbelievable(figures: Sequence[Figures]) -> str:
+    first = next(r for r in figures[0].validity.reasons if r.grade == "INVALID")
+    which = "the only trial is" if len(figures) == 1 else f"all {len(figures)} trials are"
+    return f"There is no verdict: {which} INVALID. {figures[0].trial.id}: {first.text} {first.advice}"
 
 
 def _bare(figures: Sequence[Figures]) -> str:

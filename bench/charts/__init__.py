@@ -1,10 +1,12 @@
 """Numbers in, figures out: `charts` lists what a run has data for, `picture` draws one of them."""
 
+from dataclasses import replace
+
 from bench.analysis import Analysis
 from bench.analysis.groups import Series
 from bench.analysis.notes import stamp
 from bench.charts.burst import burst_chart, closed_chart
-from bench.charts.chart import Chart, Context
+from bench.charts.chart import HOLLOW, Chart, Context
 from bench.charts.curve import curve_chart
 from bench.charts.load import load_charts, variant_charts
 from bench.charts.overhead import overhead_chart
@@ -38,7 +40,10 @@ def charts(analysis: Analysis) -> list[Chart]:
         maybe += [overload_timeline(group, analysis.timelines), curve_chart(analysis.curves, group)]
     maybe += [memory_timeline(g, analysis.timelines) for g in groups.memory]
     maybe += [waiting_chart(g) for g in groups.service_time]
-    return [chart for chart in maybe if chart is not None]
+    found = [chart for chart in maybe if chart is not None]
+    if all(f.validity.believable for f in analysis.done):
+        return found
+    return [replace(chart, how=chart.how + HOLLOW) for chart in found]
 
 
 def context(analysis: Analysis) -> Context:

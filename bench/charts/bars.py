@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.charts.marks import part_patch
-from bench.charts.palette import EDGE, GRID, MUTED, PartLook
+from bench.charts.palette import EDGE, GRID, MUTED, PAPER, PartLook
 from bench.charts.scales import duration_ticks
 from bench.charts.style import SMALL, Axes, Canvas, Panel
 
@@ -28,14 +28,21 @@ class Bar:
 
 
 def standing(
-    axes: Axes, place: float, parts: Sequence[tuple[float, PartLook]], words: str, width: float = 0.62
+    axes: Axes,
+    place: float,
+    parts: Sequence[tuple[float, PartLook]],
+    words: str,
+    width: float = 0.62,
+    *,
+    hollow: bool = False,
 ) -> None:
-    """One standing bar of parts, with a word on top."""
+    """One standing bar of parts, with a word on top; a hollow one is of trials that must not be believed."""
     base = 0.0
     for share, look in parts:
         if share > 0:
+            fill, edge = (PAPER, look.light) if hollow else (look.light, EDGE)
             axes.bar(
-                place, share, width, bottom=base, color=look.light, hatch=look.hatch, edgecolor=EDGE,
+                place, share, width, bottom=base, color=fill, hatch=look.hatch, edgecolor=edge,
                 linewidth=0.6, zorder=2,
             )  # fmt: skip
             base += share

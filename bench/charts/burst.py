@@ -8,9 +8,9 @@ from bench.analysis.findings.parts import DELIVERED, last_return
 from bench.analysis.groups import PartGroup, Series
 from bench.analysis.latency import Returns
 from bench.analysis.words import count, seconds
-from bench.charts.chart import Chart, Context
+from bench.charts.chart import Chart, Context, titled
 from bench.charts.labels import Label, label_ends, label_margin
-from bench.charts.marks import upright
+from bench.charts.marks import mark, upright
 from bench.charts.palette import FATE_LOOKS, MUTED, PAPER
 from bench.charts.scales import whole_numbers
 from bench.charts.style import SMALL, Axes, Canvas
@@ -21,7 +21,8 @@ def burst_chart(group: PartGroup, returns: Mapping[str, Returns]) -> Chart | Non
     rows = [(s, returns[s.points[0].repeats[0].trial.id]) for s in group.series]
     if not rows:
         return None
-    title = _burst_title(group, returns)
+    otherwise = f"When each of {group.size} jobs came back"
+    title = titled(group, lambda told: _burst_title(told, returns), otherwise)
     deadline = group.series[0].points[0].trial.deadline
     end = 1.06 * max(*(_last(r) for _, r in rows), deadline * 1.15)
 
@@ -72,7 +73,7 @@ def _step(axes: Axes, series: Series, r: Returns, end: float, context: Context) 
     good = [t for t, fate in zip(r.times, r.fate, strict=True) if fate in DELIVERED]
     x, y = [0.0, *good], list(range(len(good) + 1))
     axes.step(x, y, where="post", color=look.light, linewidth=1.7, zorder=3)
-    axes.plot(good, y[1:], linestyle="", marker=look.marker, markersize=4, color=look.light, zorder=3)
+    mark(axes, good, y[1:], look, hollow=series.points[0].hollow, size=4)
     axes.plot([x[-1], end], [y[-1]] * 2, color=look.light, linewidth=0.9, linestyle=(0, (1, 2)), zorder=2)
     bad = [t for t, fate in zip(r.times, r.fate, strict=True) if fate not in DELIVERED]
     if bad:
@@ -106,7 +107,8 @@ def closed_chart(group: PartGroup, returns: Mapping[str, Returns]) -> Chart | No
     if not rows:
         return None
     deadline = group.series[0].points[0].trial.deadline
-    title = _closed_title(group, returns)
+    otherwise = f"{count(group.size, 'user')} at once"
+    title = titled(group, lambda told: _closed_title(told, returns), otherwise)
     longest = max(len(s.label) for s, _ in rows)
 
     def draw(context: Context) -> Canvas:
@@ -145,6 +147,8 @@ def _row(axes: Axes, n: int, r: Returns, series: Series, context: Context) -> No
     bad = [t for t, fate in zip(r.times, r.fate, strict=True) if fate not in DELIVERED]
     if len(r.times):
         axes.plot([0, float(r.times[-1])], [n, n], color=look.light, linewidth=0.9, alpha=0.5, zorder=1.5)
+    face = PAPER if series.points[0].hollow else look.light
+    edge = look.light if series.points[0].hollow else PAPER
     for times, marker in ((good, look.marker), (bad, "x")):
         axes.plot(
             times,
@@ -152,9 +156,9 @@ def _row(axes: Axes, n: int, r: Returns, series: Series, context: Context) -> No
             linestyle="",
             marker=marker,
             markersize=4.6,
-            color=look.light,
-            markeredgecolor=PAPER if marker != "x" else look.light,
-            markeredgewidth=0.5 if marker != "x" else 1.3,
+            markerfacecolor=face,
+            markeredgecolor=edge if marker != "x" else look.light,
+            markeredgewidth=1.3 if marker == "x" else 1.0 if series.points[0].hollow else 0.5,
             zorder=3,
             clip_on=False,
         )

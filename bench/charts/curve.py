@@ -12,7 +12,7 @@ from bench.analysis.latency import Curve
 from bench.analysis.words import percent, rate, seconds
 from bench.charts.chart import Chart, Context
 from bench.charts.labels import fold
-from bench.charts.marks import guide, legend, plot, swatch
+from bench.charts.marks import guide, legend, mark, plot, swatch
 from bench.charts.scales import time_axis
 from bench.charts.style import Axes, Canvas
 
@@ -25,7 +25,8 @@ def curve_chart(groups: Sequence[CurveGroup], load: LoadGroup) -> Chart | None:
     if not shown:
         return None
     by_label = {s.label: s for s in load.series}
-    title = _title(shown, load.series)
+    told = [left for g in shown if (left := g.believable()) is not None]
+    title = _title(told, load.series) if told else "How long users wait: every trial is INVALID"
 
     def draw(context: Context) -> Canvas:
         canvas = Canvas.make("percentile-curve", title, len(shown), 3.1, stamp=context.stamp)
@@ -89,10 +90,8 @@ def _panel(
         x, y = list(_stretch(curve.p)), list(curve.value)
         plot(axes, x, y, look, markers=False)
         every = max(1, len(x) // 5)
-        axes.plot(
-            x[every // 2 :: every], y[every // 2 :: every], linestyle="", marker=look.marker, markersize=4.2,
-            color=look.light, zorder=3, clip_on=False,
-        )  # fmt: skip
+        at = slice(every // 2, None, every)
+        mark(axes, x[at], y[at], look, hollow=name in group.hollow, size=4.2)
         if curve.never and math.isclose(curve.p[-1], 1 - curve.never, abs_tol=0.06):
             axes.plot(
                 [x[-1]], [y[-1]], marker="x", markersize=6, markeredgewidth=1.6, color=look.light, zorder=5

@@ -9,7 +9,7 @@ from bench.analysis.groups import Point, Series
 from bench.analysis.intervals import Estimate
 from bench.charts.chart import Context
 from bench.charts.labels import Label, label_ends
-from bench.charts.marks import interval, plot
+from bench.charts.marks import interval, mark, plot
 from bench.charts.scales import time_axis
 from bench.charts.style import SMALL, Axes
 
@@ -24,16 +24,18 @@ class Drawn:
     series: Series
     x: list[float]
     y: list[Estimate]
+    hollow: list[bool]
+    """Which points can't be believed."""
 
 
 def gather(series: Sequence[Series], across: Across, figure: Figure) -> list[Drawn]:
     """The points of each series that have this figure."""
     found = []
     for s in series:
-        points = [(across(p), e) for p in s.points if (e := p.of(figure)) is not None]
-        points = sorted(((x, e) for x, e in points if math.isfinite(x)), key=lambda entry: entry[0])
+        points = [(across(p), e, p.hollow) for p in s.points if (e := p.of(figure)) is not None]
+        points = sorted((entry for entry in points if math.isfinite(entry[0])), key=lambda entry: entry[0])
         if points:
-            found.append(Drawn(s, [x for x, _ in points], [e for _, e in points]))
+            found.append(Drawn(s, [p[0] for p in points], [p[1] for p in points], [p[2] for p in points]))
     return found
 
 
@@ -56,22 +58,13 @@ def times(axes: Axes, drawn: Sequence[Drawn], context: Context, low: float, high
         look = context.look(d.series)
         shown = [e.value if math.isfinite(e.value) else band for e in d.y]
         finite = [n for n, e in enumerate(d.y) if math.isfinite(e.value)]
-        plot(axes, [d.x[n] for n in finite], [shown[n] for n in finite], look)
+        hollow = [d.hollow[n] for n in finite]
+        plot(axes, [d.x[n] for n in finite], [shown[n] for n in finite], look, hollow=hollow)
         for n, e in enumerate(d.y):
             if math.isinf(e.value):
                 side = crowd[d.series.label, d.x[n]]
-                axes.plot(
-                    [d.x[n] + side * (axes.get_xlim()[1] - axes.get_xlim()[0]) * 0.03],
-                    [band],
-                    linestyle="",
-                    marker=look.marker,
-                    markersize=5.2,
-                    markerfacecolor="none",
-                    markeredgecolor=look.light,
-                    markeredgewidth=1.2,
-                    clip_on=False,
-                    zorder=4,
-                )
+                step = side * (axes.get_xlim()[1] - axes.get_xlim()[0]) * 0.03
+                mark(axes, [d.x[n] + step], [band], look, hollow=d.hollow[n])
                 if n and math.isfinite(d.y[n - 1].value):
                     axes.plot(
                         [d.x[n - 1], d.x[n]], [shown[n - 1], band], color=look.light, linewidth=0.8,
@@ -108,7 +101,7 @@ def amounts(axes: Axes, drawn: Sequence[Drawn], context: Context) -> None:
     for d in drawn:
         look = context.look(d.series)
         values = [e.value for e in d.y]
-        plot(axes, d.x, values, look)
+        plot(axes, d.x, values, look, hollow=d.hollow)
         for x, e in zip(d.x, d.y, strict=True):
             if e.low is not None and e.high is not None:
                 interval(axes, x, e.low, e.high, look)

@@ -11,9 +11,9 @@ from bench.analysis.latency import arrivals_needed
 from bench.analysis.ledger import FATES
 from bench.analysis.words import figure, listing, percent, rate, seconds
 from bench.charts.bars import standing
-from bench.charts.chart import Chart, Context
+from bench.charts.chart import Chart, Context, titled
 from bench.charts.labels import label_margin
-from bench.charts.lines import Drawn, amounts, gather, span, times
+from bench.charts.lines import amounts, gather, span, times
 from bench.charts.marks import fate_patch, guide, legend, shade_above
 from bench.charts.palette import FATE_LOOKS, MUTED
 from bench.charts.scales import load_axis, percent_axis
@@ -60,7 +60,7 @@ def response(group: LoadGroup, suffix: str = "") -> Chart:
     if not drawn[0.95]:
         drawn[0.9] = gather(group.series, offered, lambda f: f.response[0.9])
     shown = sorted(p for p, lines in drawn.items() if lines)
-    name, title = f"response-time{suffix}", _response_title(group)
+    name, title = f"response-time{suffix}", titled(group, _response_title, "Time to result over offered load")
 
     def draw(context: Context) -> Canvas:
         canvas = Canvas.make(name, title, max(1, len(shown)), 2.95, stamp=context.stamp)
@@ -107,7 +107,7 @@ def accepting(group: LoadGroup) -> Chart:
     """Accept latency against time to result."""
     accepted = gather(group.series, offered, lambda f: f.accept[0.5])
     results = gather(group.series, offered, lambda f: f.response[0.5])
-    title = _accept_title(group, accepted)
+    title = titled(group, _accept_title, "Accepting a job and delivering its result are two things")
 
     def draw(context: Context) -> Canvas:
         canvas = Canvas.make("accept-latency", title, 2, 2.95, stamp=context.stamp)
@@ -131,7 +131,8 @@ def accepting(group: LoadGroup) -> Chart:
     )
 
 
-def _accept_title(group: LoadGroup, accepted: list[Drawn]) -> str:
+def _accept_title(group: LoadGroup) -> str:
+    accepted = gather(group.series, offered, lambda f: f.accept[0.5])
     queues = [d for d in accepted if d.series.kind == "queued"]
     worst = max((e.value for d in queues[:1] for e in d.y), default=math.nan)
     if not math.isfinite(worst):
@@ -145,7 +146,7 @@ def _accept_title(group: LoadGroup, accepted: list[Drawn]) -> str:
 def goodput(group: LoadGroup, suffix: str = "") -> Chart:
     """Goodput against offered load, with the ideal line."""
     drawn = gather(group.series, offered, lambda f: f.rates.goodput)
-    title = _goodput_title(group)
+    title = titled(group, _goodput_title, "Results in time over offered load")
 
     def draw(context: Context) -> Canvas:
         canvas = Canvas.make(f"goodput{suffix}", title, 1, 3.3, stamp=context.stamp)
@@ -204,7 +205,7 @@ def _goodput_title(group: LoadGroup) -> str:
 def timeouts(group: LoadGroup) -> Chart:
     """Timeout rate against offered load: the totals, then each system split by cause."""
     drawn = gather(group.series, offered, lambda f: f.ledger.timeout_share)
-    title = _timeouts_title(group)
+    title = titled(group, _timeouts_title, "Jobs without a result in time over offered load")
 
     def draw(context: Context) -> Canvas:
         canvas = Canvas.make("timeouts", title, 1 + len(group.series), 2.5, stamp=context.stamp)
@@ -249,7 +250,7 @@ def bars(
     """Stacked shares of the arrivals by cause, one bar a point; the total stands on top."""
     for place, (point, causes) in zip(places, points, strict=True):
         parts = [(point.share(fate_count(cause)), FATE_LOOKS[cause]) for cause in causes]
-        standing(axes, place, parts, percent(1 - in_time(point)), width)
+        standing(axes, place, parts, percent(1 - in_time(point)), width, hollow=point.hollow)
 
 
 def fate_count(fate: str) -> Callable[[Figures], int]:

@@ -13,11 +13,11 @@ def plot(
     y: Sequence[float],
     look: Look,
     *,
-    hollow: bool = False,
+    hollow: Sequence[bool] = (),
     markers: bool = True,
     width: float = 1.6,
 ) -> None:
-    """A system's line."""
+    """A system's line. `hollow`: which of its points can't be believed."""
     axes.plot(
         x,
         y,
@@ -26,10 +26,29 @@ def plot(
         linewidth=width,
         marker=look.marker if markers else "",
         markersize=5.2,
-        markerfacecolor=PAPER if hollow else look.light,
         markeredgecolor=look.light,
         markeredgewidth=1.1,
         zorder=3,
+        clip_on=False,
+    )
+    empty = [n for n, each in enumerate(hollow) if each]
+    mark(axes, [x[n] for n in empty], [y[n] for n in empty], look, hollow=True)
+
+
+def mark(
+    axes: Axes, x: Sequence[float], y: Sequence[float], look: Look, *, hollow: bool, size: float = 5.2
+) -> None:
+    """A system's markers without a line; hollow where they can't be believed."""
+    axes.plot(
+        x,
+        y,
+        linestyle="",
+        marker=look.marker,
+        markersize=size,
+        markerfacecolor=PAPER if hollow else look.light,
+        markeredgecolor=look.light,
+        markeredgewidth=1.1,
+        zorder=3.2,
         clip_on=False,
     )
 
@@ -138,7 +157,7 @@ def part_patch(look: PartLook) -> Patch:
     return Patch(facecolor=look.light, edgecolor=EDGE, hatch=look.hatch, label=look.words, linewidth=0.5)
 
 
-def swatch(look: Look, text: str, *, hollow: bool = False) -> Line2D:
+def swatch(look: Look, text: str) -> Line2D:
     """A system's sample for a key."""
     return Line2D(
         [],
@@ -147,6 +166,5 @@ def swatch(look: Look, text: str, *, hollow: bool = False) -> Line2D:
         linestyle=look.dashes,
         marker=look.marker,
         markersize=5,
-        markerfacecolor=PAPER if hollow else look.light,
         label=text,
     )

@@ -31,7 +31,8 @@ def overload_timeline(group: LoadGroup, timelines: Mapping[str, Timeline]) -> Ch
         "arrivals). In flight: users who wait; in the queue: jobs that the broker holds. Dashed: the box's "
         "caps. Work that goes on after the users have gone is wasted."
     )
-    return _chart("timeline-overload", _overload_title(rows, where), how, rows, timelines)
+    title = _overload_title([(s, p) for s, p in rows if not p.hollow], where)
+    return _chart("timeline-overload", title, how, rows, timelines)
 
 
 def memory_timeline(group: PartGroup, timelines: Mapping[str, Timeline]) -> Chart | None:
@@ -39,12 +40,12 @@ def memory_timeline(group: PartGroup, timelines: Mapping[str, Timeline]) -> Char
     rows = [(s, s.points[0]) for s in group.series if s.points[0].trial.id in timelines]
     if not rows:
         return None
-    killed = [(s, p.total(lambda f: f.usage.oom_kills)) for s, p in rows]
+    killed = [(s, p.total(lambda f: f.usage.oom_kills)) for s, p in rows if not p.hollow]
     dead = [f"{s.label} is killed {times(n)}" for s, n in killed if n]
     safe = [s.label for s, n in killed if not n]
-    title = f"{group.size} jobs{job_memory(group.work)}: {listing(dead) or 'nobody is killed'}" + (
-        f"; {listing(safe)} {'stay' if len(safe) > 1 else 'stays'} up" if dead and safe else ""
-    )
+    fate = listing(dead) or ("nobody is killed" if killed else "every trial is INVALID")
+    spared = f"; {listing(safe)} {'stay' if len(safe) > 1 else 'stays'} up" if dead and safe else ""
+    title = f"{group.size} jobs{job_memory(group.work)}: {fate}{spared}"
     how = (
         "The same jobs at once in the same memory. Where the dashed cap is reached the kernel kills the "
         "process (red), and every job in it is gone; a queue holds the jobs that do not fit yet."
@@ -142,7 +143,8 @@ def _panel(
 def _heading(f: Figures) -> str:
     never = f.ledger.never
     words = f"{f.ledger.in_time} in time, {f.ledger.late} late, {never} never"
-    return f"{words}, {f.ledger.rejected} refused" if f.ledger.rejected else words
+    words = f"{words}, {f.ledger.rejected} refused" if f.ledger.rejected else words
+    return words if f.validity.believable else f"INVALID: {words}"
 
 
 def _arrivals(axes: Axes, line: Timeline) -> None:

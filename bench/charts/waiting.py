@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from bench.analysis.findings.parts import growth_shape, waits
-from bench.analysis.groups import PartGroup
-from bench.charts.chart import Chart, Context
+from bench.analysis.groups import PartGroup, Series
+from bench.charts.chart import Chart, Context, titled
 from bench.charts.labels import Label, label_ends, label_margin
 from bench.charts.marks import plot
 from bench.charts.palette import MUTED
@@ -19,12 +19,7 @@ def waiting_chart(group: PartGroup) -> Chart | None:
     rows = [(s, x, y) for s, x, y in rows if len(x) > 1]
     if not rows:
         return None
-    shapes = {growth_shape(x, y).split(" (")[0] for _, x, y in rows} - {""}
-    title = (
-        f"Waiting grows {shapes.pop()} with the processing time"
-        if len(shapes) == 1
-        else "Waiting per user against the processing time"
-    )
+    title = titled(group, _title, "Waiting per user against the processing time")
 
     def draw(context: Context) -> Canvas:
         canvas = Canvas.make("waiting-per-user", title, 1, 3.4, stamp=context.stamp)
@@ -37,7 +32,7 @@ def waiting_chart(group: PartGroup) -> Chart | None:
         labels = []
         for series, x, y in rows:
             look = context.look(series)
-            plot(axes, x, y, look)
+            plot(axes, x, y, look, hollow=_hollow(series, x))
             labels.append(Label(x[-1], y[-1], series.label, look.light))
         label_ends(axes, labels, SMALL)
         axes.set_xlabel("processing time S of one job, seconds")
@@ -53,6 +48,19 @@ def waiting_chart(group: PartGroup) -> Chart | None:
         "as the blog post has it.",
         draw,
     )
+
+
+def _hollow(series: Series, shown: list[float]) -> list[bool]:
+    """Which of the shown service times belong to points that can't be believed."""
+    at = {p.trial.work.service_time: p.hollow for p in series.points}
+    return [at[x] for x in shown]
+
+
+def _title(group: PartGroup) -> str:
+    shapes = {growth_shape(*waits(s)).split(" (")[0] for s in group.series} - {""}
+    if len(shapes) != 1:
+        return "Waiting per user against the processing time"
+    return f"Waiting grows {shapes.pop()} with the processing time"
 
 
 def _guides(axes: Axes, x: list[float], y: list[float]) -> None:

@@ -53,9 +53,9 @@ def _parts(canvas: Canvas, panel: Panel, series: Series, context: Context) -> No
     present = [part for part in PARTS if any(getattr(w, part) for _, w in points)]
     axes = canvas.axes(panel, right=1.12)
     percent_axis(axes)
-    for place, (_, wasted) in enumerate(points):
+    for place, (point, wasted) in enumerate(points):
         parts = [(wasted.share(getattr(wasted, part)), WASTE_LOOKS[part]) for part in present]
-        standing(axes, place, parts, percent(wasted.wasted_share))
+        standing(axes, place, parts, percent(wasted.wasted_share), hollow=point.hollow)
     axes.set_xlim(-0.6, len(points) - 0.4)
     axes.set_xticks(range(len(points)), [figure(offered(p)) for p, _ in points])
     axes.tick_params(axis="x", length=0)

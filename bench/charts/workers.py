@@ -32,7 +32,8 @@ def worker_charts(groups: Sequence[WorkersGroup]) -> list[Chart]:
 
 def workers(name: str, groups: Sequence[WorkersGroup]) -> Chart:
     """Four figures against the worker count; the loads side by side."""
-    title = _title(groups)
+    told = [left for g in groups if (left := g.believable()) is not None]
+    title = _title(told) if told else "Against the number of workers: every trial is INVALID"
     percentiles = [p for p in (0.5, 0.95) if any(_times(g, p) for g in groups)]
     kind = "CPU-bound work" if groups[0].cpu_bound else "work that waits (I/O)"
 

@@ -52,6 +52,14 @@ def _count(name: str) -> Callable[[Figures], Value]:
     return lambda f: int(getattr(f.ledger, name))
 
 
+def _grade(f: Figures) -> Value:
+    return f.validity.grade if f.result.status == "done" else ""
+
+
+def _reasons(f: Figures) -> Value:
+    return "; ".join(f"{reason.code}: {reason.text}" for reason in f.validity.reasons)
+
+
 def _waste(part: str) -> Callable[[Figures], Value]:
     return lambda f: f.waste.share(getattr(f.waste, part))
 
@@ -71,6 +79,8 @@ def _cap(name: str) -> Callable[[Figures], Value]:
 COLUMNS = (
     Column("trial", "trial", lambda f: f.trial.id, always=True),
     Column("status", "status", lambda f: f.result.status, varies=True),
+    Column("validity", "validity", _grade, always=True),
+    Column("reasons", "reasons", _reasons, page=False),
     Column("part", "part", lambda f: f.trial.part),
     Column("system", "system", lambda f: f.trial.system.name, always=True),
     Column("kind", "kind", lambda f: f.trial.system.kind, page=False),
@@ -159,6 +169,19 @@ COLUMNS = (
     Column("deaths", "deaths", lambda f: f.usage.deaths, _whole),
     Column("restarts", "restarts", lambda f: f.usage.restarts, _whole),
     Column("send_delay_p99_s", "send delay p99", lambda f: f.send_delay_p99, seconds),
+    Column("littles_law", "Little's law", lambda f: f.littles_law.state),
+    Column("little_probed_jobs", "L, probed", lambda f: f.littles_law.sampled),
+    Column("little_recorded_jobs", "λ·W, recorded", lambda f: f.littles_law.recorded),
+    Column("backlog_slope_per_s", "backlog grows, jobs/s", lambda f: f.backlog.slope),
+    Column("backlog_slope_error_per_s", "±", lambda f: f.backlog.error, page=False),
+    Column("canary_loop_s", "canary, CPU", lambda f: f.canary.loop, seconds, page=False),
+    Column("attempts", "attempts", lambda f: f.result.attempts, _whole, varies=True),
+    Column(
+        "generator_throttled_periods",
+        "generator throttled",
+        lambda f: f.usage.generator_throttled,
+        page=False,
+    ),
     Column("generator_cpu_cores", "generator CPU, cores", lambda f: f.usage.generator_cpu),
     Column("cpus_in_force", "vCPU in force", _cap("cpus"), page=False),
     Column("memory_in_force_bytes", "memory in force", _cap("memory"), page=False),
@@ -166,7 +189,7 @@ COLUMNS = (
 )
 
 
-FIRST = ("system", "workers", "part", "load", "offered_per_s")
+FIRST = ("system", "workers", "part", "load", "validity", "offered_per_s")
 """What the page's rows begin with; then the ledger, then everything else, the trial's id last."""
 
 

@@ -34,6 +34,8 @@ class Cell:
     sort: str
     """What it is sorted by: a number, or the text itself."""
     number: bool
+    badge: str = ""
+    """Class of the mark that the text stands in; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ def row(f: Figures, columns: Sequence[Column]) -> Row:
     """One trial's row. Of a trial without records only the plan is shown."""
     known = took_place(f)
     cells = [cell(c, c.value(f) if known or c.name in PLAN else None) for c in columns]
-    return Row(f.result.status, tuple(cells), f.result.reason)
+    reasons = [f.result.reason, *(f"{r.text} {r.advice}" for r in f.validity.reasons)]
+    return Row(f.result.status, tuple(cells), "\n".join(r for r in reasons if r))
 
 
 def cell(column: Column, value: Value) -> Cell:
@@ -165,7 +168,7 @@ def cell(column: Column, value: Value) -> Cell:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return Cell("", "", True)
     if isinstance(value, str):
-        return Cell(value, value, False)
+        return Cell(value, value, False, value.lower() if column.name == "validity" else "")
     return Cell(column.text(value), "1e308" if math.isinf(value) else repr(value), True)
 
 

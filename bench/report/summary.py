@@ -8,8 +8,8 @@ from bench.analysis.words import figure, seconds, size
 from bench.report.columns import took_place
 
 WIDTH = 100
-HEADINGS = ("part", "system", "workers", "load", "λ, jobs/s", "arrivals", "in time", "late", "rejected",
-            "failed", "lost", "unfinished", "p50", "p95")  # fmt: skip
+HEADINGS = ("part", "system", "workers", "load", "validity", "λ, jobs/s", "arrivals", "in time", "late",
+            "rejected", "failed", "lost", "unfinished", "p50", "p95")  # fmt: skip
 
 
 def markdown(analysis: Analysis, objectives: Sequence[str] = ()) -> str:
@@ -90,6 +90,7 @@ def _cells(f: Figures) -> list[str]:
         _escaped(f.trial.system.name),
         str(f.trial.system.workers),
         _escaped(f.trial.load.label),
+        f.validity.grade,
         figure(f.rates.offered),
         *(f"{n:,}" for n in counts),
         *("–" if p is None else seconds(p) for p in percentiles),

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bench import environment, exits
 from bench.analysis.claims import Row
+from bench.execution import Execution, now
 from bench.interrupt import Interrupted, interruptible
 from bench.plan import Box
 from bench.progress import Progress
@@ -23,7 +24,6 @@ from bench.reproduce.lab import Figures, Lab, Place, rows
 from bench.reproduce.needs import Needs, Sweep, choose, needs, profile_experiment
 from bench.reproduce.verdicts import Told, tell
 from bench.request import Request, check_tasks, resolve_box
-from bench.run import carry_out, now
 from bench.spec import SpecError
 from bench.stack.box import Caps, detect_caps
 from bench.stack.services import Services
@@ -123,7 +123,9 @@ def _sweeps(
     for sweep in sweeps:
         folder = RunFolder(wish.folder / sweep.name)
         request = Request(sweep.experiment, folder, wish.command)
-        failed += carry_out(request, caps, boxes[sweep.name], progress, services)
+        execution = Execution(request, caps, boxes[sweep.name], progress, services)
+        failed += sum(result.status == "failed" for result in execution.run_all().values())
+        execution.finish()
         spent += sum(r["measured_seconds"] for r in folder.read_run()["results"].values())
     return failed, spent
 

@@ -17,6 +17,7 @@ from bench.stack import nginx
 from bench.stack.box import BoxHandle, open_box
 from bench.stack.depth import QueueDepth
 from bench.stack.errors import PortTaken, StackError, log_says, tail
+from bench.stack.gateway_status import RequestsInProgress
 from bench.stack.ports import LOOPBACK, TAKEN, free_ports, is_free
 from bench.stack.process import Command, Process, ending
 from bench.stack.ready import NotYet, ask, probed, run_jobs, wait_for
@@ -65,6 +66,7 @@ class Deployment:
         base_url: str,
         direct_url: str,
         queue: str,
+        status_port: int,
         box: BoxHandle,
         kept: ServiceSet | None,
         own: list[Process],
@@ -84,6 +86,8 @@ class Deployment:
             QueueDepth(kept.broker_url, queue) if kept else lambda: None
         )
         """`ready` and `consumers` of the queue; None where there is no queue or its broker is down."""
+        self.requests_in_progress = RequestsInProgress(status_port)
+        """Requests that the gateway has in progress; None while it can't tell."""
         self._kept = kept
         self._own = own
         self._supervisor = supervisor
@@ -186,12 +190,12 @@ class _Starting:
 
     def _bring_up(self) -> Deployment:
         system = self.trial.system
-        web_port, free_port = free_ports(2)
+        web_port, free_port, status_port = free_ports(3)
         port = self.port or free_port
         queue = queue_name(system, self.mark) if self.kept else ""
         if self.kept:
             self.kept.queues |= every_queue(self.trial, queue)
-        for command in self._commands(web_port, port, queue):
+        for command in self._commands(web_port, port, status_port, queue):
             self.processes.append(self.services.workspace.spawn(command))
         restart = is_restarted(system)
         watched = [(process, restart or process.role == "gateway") for process in self.processes]
@@ -200,6 +204,7 @@ class _Starting:
             base_url=f"http://{LOOPBACK}:{port}",
             direct_url=f"http://{LOOPBACK}:{web_port}",
             queue=work_queue(self.trial, queue) if self.kept else "",
+            status_port=status_port,
             box=self.box,
             kept=self.kept,
             own=self.processes,
@@ -210,7 +215,7 @@ class _Starting:
         deployed._supervisor.start()
         return deployed
 
-    def _commands(self, web_port: int, port: int, queue: str) -> list[Command]:
+    def _commands(self, web_port: int, port: int, status_port: int, queue: str) -> list[Command]:
         logs = self.folder / "logs"
         settings = Settings(
             web_port=web_port,
@@ -231,6 +236,7 @@ class _Starting:
             upstream=web_port,
             timeout=self.trial.gateway_timeout,
             connections=self.trial.connection_limit if self.trial.system.kind == "bounded" else 0,
+            status=status_port,
         )
         return [*commands(self.trial, settings), gateway]
 

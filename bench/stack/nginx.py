@@ -1,7 +1,9 @@
 """The gateway: a private nginx before one system, whose timeout makes the 504s. Stands outside the box."""
 
+import functools
 import getpass
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,10 +68,20 @@ http {{
             proxy_buffering off;
         }}
     }}
-}}
+{status}}}
 """
 SERVER = "        server {address}:{port} max_fails=0;\n"
 ZONE = "    limit_conn_zone $server_port zone=system:1m;\n    limit_conn_status 503;\n"
+# Apart from the system's own server: no route there, and no limit counts it. A socket in the folder would
+# need no port, but what a killed nginx leaves of it keeps the next one from starting.
+STATUS = """\
+    server {{
+        listen {address}:{port};
+        location / {{
+            stub_status;
+        }}
+    }}
+"""
 LIMIT = "        limit_conn system {connections};\n"
 
 
@@ -81,12 +93,15 @@ def configuration(
     timeout: float,
     connections: int = 0,
     others: Sequence[int] = (),
+    status: int = 0,
 ) -> str:
     """Return the configuration; `timeout` in seconds, `connections` in progress at most (0: any number).
 
-    `others`: ports of more servers of the same system, which take turns.
+    `others`: ports of more servers of the same system, which take turns. `status`: port at which nginx tells
+    of its requests in progress (0: nowhere).
     """
     return CONFIG.format(
+        status=STATUS.format(address=LOOPBACK, port=status) if status else "",
         # As root nginx would hand its worker to an account that can't read a private folder.
         user=f"user {getpass.getuser()};\n" if os.geteuid() == 0 else "",
         folder=folder,
@@ -109,14 +124,24 @@ def command(
     timeout: float,
     connections: int = 0,
     others: Sequence[int] = (),
+    status: int = 0,
 ) -> Command:
-    """Write the configuration into `folder`, which is made, and return how to start. Raises StackError."""
+    """Write the configuration into `folder`, which is made, and return how to start. Raises StackError.
+
+    `status` is without effect where nginx was built without the module for it.
+    """
     server = required("nginx").path
     file = folder / "nginx.conf"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         text = configuration(
-            folder, port=port, upstream=upstream, timeout=timeout, connections=connections, others=others
+            folder,
+            port=port,
+            upstream=upstream,
+            timeout=timeout,
+            connections=connections,
+            others=others,
+            status=status if _tells(server) else 0,
         )
         file.write_text(text)
     except OSError as error:
@@ -127,3 +152,13 @@ def command(
         log=log,
         cwd=folder,
     )
+
+
+@functools.cache
+def _tells(server: Path) -> bool:
+    """Whether this nginx was built with the module that tells of its requests: most are, some are not."""
+    try:
+        built = subprocess.run([server, "-V"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return "http_stub_status_module" in built.stderr

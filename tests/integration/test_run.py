@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench import exits
 from bench.records import RunFolder
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -28,6 +29,10 @@ systems = ["blocking", "queued"]
 rates = ["4/s"]
 window = "1s"
 """
+
+
+CARRIED_OUT = (exits.FINE, exits.INVALID)
+"""Exit codes of a run whose trials all took place: on a busy machine some may not be believed."""
 
 
 def bench(
@@ -55,8 +60,8 @@ def only_run(folder: Path) -> RunFolder:
 def ci_run(tmp_path_factory) -> tuple[RunFolder, str]:
     """`bench run ci`, once for all tests of this file: the run and what it printed."""
     folder = tmp_path_factory.mktemp("ci")
-    done = bench("run", "ci", cwd=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = bench("run", "ci", "--again", "0", cwd=folder)
+    assert done.returncode in CARRIED_OUT, done.stdout + done.stderr
     return only_run(folder), done.stdout
 
 
@@ -188,8 +193,8 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path):
     done_before = {k for k, r in run.read_run()["results"].items() if r["status"] == "done"}
     assert 1 <= len(done_before) < 4
 
-    resumed = bench("run", "--resume", str(run.path), cwd=tmp_path)
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    resumed = bench("run", "--resume", str(run.path), "--again", "0", cwd=tmp_path)
+    assert resumed.returncode in CARRIED_OUT, resumed.stdout + resumed.stderr
     assert {r["status"] for r in run.read_run()["results"].values()} == {"done"}
     assert "trial 1 of 4" not in resumed.stdout
     again = bench("run", "--resume", str(run.path), cwd=tmp_path)
@@ -205,9 +210,10 @@ def test_a_function_of_ones_own_is_measured_first_and_then_compared(tmp_path):
     (tmp_path / "input.json").write_text('{"s": 0.03}')
     (tmp_path / "my.toml").write_text(TINY.replace('"blocking", ', ""))
     done = bench(
-        "run", "my.toml", "--task", "mine:caption", "--input", "input.json", "--deadline", "2s", cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+        "run", "my.toml", "--task", "mine:caption", "--input", "input.json", "--deadline", "2s",
+        "--again", "0", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode in CARRIED_OUT, done.stdout + done.stderr
     run = only_run(tmp_path)
     assert run.read_run()["service_time"] == pytest.approx(0.03, rel=0.5)
     assert set(run.read("jobs")["outcome"]) == {"ok"}
@@ -238,11 +244,11 @@ def test_a_service_that_already_runs_is_driven_and_the_page_says_so(tmp_path):
     try:
         assert up.stdout is not None
         url = json.loads(up.stdout.readline())["base_url"]
-        done = bench("run", "my.toml", "--url", url, cwd=tmp_path)
+        done = bench("run", "my.toml", "--url", url, "--again", "0", cwd=tmp_path)
     finally:
         up.terminate()
         up.wait(30)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in CARRIED_OUT, done.stdout + done.stderr
     assert "nothing was started, nothing was capped" in (only_run(tmp_path).path / "index.html").read_text()
 
 
@@ -264,6 +270,7 @@ def test_a_service_that_already_runs_is_driven_and_the_page_says_so(tmp_path):
         (["run", "--resume", "nowhere"], 2, "not a run folder"),
         (["report", "nowhere"], 2, "not a run folder"),
         (["report", "nowhere", "--slo", "p95<2s"], 2, "not a run folder"),
+        (["run", "quick", "--again", "-1"], 2, "--again"),
         (["up", "no-such-system"], 2, "no-such-system"),
     ],
 )

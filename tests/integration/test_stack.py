@@ -270,7 +270,7 @@ def test_a_port_that_is_snatched_away_is_no_failure(
         taken.bind((ports.LOOPBACK, 0))
         taken.listen()
         snatched = taken.getsockname()[1]
-        choices = iter([[snatched, snatched], [*ports.free_ports(2)]])
+        choices = iter([[snatched, snatched, snatched], [*ports.free_ports(3)]])
         monkeypatch.setattr(deploy, "free_ports", lambda _count: next(choices))
         with deployment(small_trial("blocking"), services=kept, folder=tmp_path, journal=journal) as deployed:
             run_jobs("blocking", deployed.base_url, 0.01, 1, timeout=PATIENCE)

@@ -114,7 +114,7 @@ def _cost_words(cost: float) -> str:
 
 def _not_alike(group: LoadGroup, queue: Series, rival: Series, first: Pair) -> Finding:
     lead = (
-        f"Already at {load_words(group, first.queue)}, the lowest load measured, they differ: {queue.label} "
+        f"Already at {load_words(group, first.queue)}, the lowest load compared, they differ: {queue.label} "
         f"gives {percent(in_time(first.queue))} of its users a result in time, {rival.label} "
         f"{percent(in_time(first.rival))}."
     )

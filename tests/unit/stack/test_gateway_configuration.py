@@ -1,7 +1,10 @@
 """What nginx is told."""
 
+import socket
+import threading
 from pathlib import Path
 
+from bench.stack.gateway_status import RequestsInProgress
 from bench.stack.nginx import configuration
 
 
@@ -37,3 +40,37 @@ def test_what_a_server_pushes_gets_through() -> None:
     assert "proxy_set_header Upgrade $http_upgrade;" in text
     events = text.partition("/events$ {")[2].partition("}")[0]
     assert "proxy_buffering off;" in events
+
+
+def test_the_gateway_tells_of_its_requests_apart_from_the_system() -> None:
+    """At a port of its own: no route beside the system's, and no limit that it would count in."""
+    text = configuration(Path("/x"), port=1, upstream=2, timeout=1, connections=12, status=77)
+    system, _, status = text.partition("listen 127.0.0.1:77;")
+    assert "stub_status;" in status
+    assert "limit_conn system 12;" in system
+    assert "limit_conn" not in status
+    assert "proxy_pass" not in status
+    assert "stub_status" not in configuration(Path("/x"), port=1, upstream=2, timeout=1)
+
+
+def test_who_asks_a_gateway_that_is_not_there_hears_nothing() -> None:
+    """A gap in the samples, not an error."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    assert RequestsInProgress(port)() is None
+
+
+def test_who_is_told_something_else_hears_nothing() -> None:
+    """Whatever stands at that port now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(b"HTTP/1.0 404 Not Found\r\n\r\nActive")
+
+        other = threading.Thread(target=answer)
+        other.start()
+        assert RequestsInProgress(server.getsockname()[1])() is None
+        other.join()
