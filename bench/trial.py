@@ -54,7 +54,9 @@ def execute(trial: Trial, services: Services | None, run: RunFolder, show: Calla
             events = deployed.events() if deployed else []
     except (StackError, LoadError) as error:
         raise TrialFailed(str(error)) from None
-    _write(run, trial, loaded, sampler.rows, events, executions(journal, deaths(events, trees.gone), stopped))
+    write_records(
+        run, trial, loaded, sampler.rows, events, executions(journal, deaths(events, trees.gone), stopped)
+    )
     return Result(
         "done",
         caps=caps,
@@ -97,7 +99,7 @@ def _probes(deployed: Deployment | None, trees: ProcessTrees) -> list[tuple[Call
     return probes
 
 
-def _write(
+def write_records(
     run: RunFolder,
     trial: Trial,
     loaded: LoadResult,

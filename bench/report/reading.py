@@ -13,15 +13,17 @@ def read(path: Path) -> Analysis:
         run = Run.from_json(folder.read_run())
     except RunDescriptionError as error:
         raise RunFolderError(f"{folder.run_json} is damaged: {error}. Run the experiment again.") from None
-    tables = _tables(folder)
     try:
-        return analyse(run, tables)
+        return analyse(run, tables(folder))
     except TableError as error:
         raise RunFolderError(f"{path} is damaged: {error}. Run the experiment again.") from None
 
 
-def _tables(folder: RunFolder) -> Tables:
-    """The columns that the analysis looks at: of a million jobs, half the time and memory."""
+def tables(folder: RunFolder) -> Tables:
+    """The columns that the analysis looks at: of a million jobs, half the time and memory.
+
+    Raises RunFolderError.
+    """
     jobs = ("trial", "job", "phase", "arrival", "sent", "accepted", "done", "outcome", "status", "polls")
     return Tables(
         jobs=folder.read("jobs", jobs),
