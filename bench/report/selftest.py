@@ -113,6 +113,11 @@ def lead(data: Mapping[str, Any]) -> str:
     who = f"This harness, broken on purpose ({DEFECT_WORDS[broken]})," if broken else "The harness"
     if data["passed"]:
         return f"{who} tells the truth: {len(checks)} figures agree with what the servers did."
+    if missed and not broken and {c["scenario"] for c in checks if not c["passed"]} <= set(data["disturbed"]):
+        return (
+            f"Nothing is proven: {missed} of {len(checks)} figures are off, but the machine stood still "
+            "whenever they were measured. Measure again while nothing else runs."
+        )
     if missed:
         return f"{who} does not tell the truth: {missed} of {len(checks)} figures are off."
     return f"{who} agrees with the servers in {len(checks)} figures, but the self-test failed."
@@ -138,7 +143,11 @@ def findings(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("independent tool", data["tool"]),
     ]
-    return said + [("repeated", line) for line in data["repeats"]]
+    said += [("repeated", line) for line in data["repeats"]]
+    return said + [
+        ("disturbed", f"{name} missed in every attempt, and each time the machine stood still ({why})")
+        for name, why in data["disturbed"].items()
+    ]
 
 
 def row(check: Mapping[str, Any]) -> Row:

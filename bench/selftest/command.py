@@ -92,10 +92,12 @@ class Measuring:
         """Measure a group until every scenario passes or may no longer be repeated."""
         for attempt in range(1, ATTEMPTS + 1):
             pause = self._once(group, title if attempt == 1 else f"{title}, attempt {attempt}", left)
-            if attempt == ATTEMPTS:
-                return
             spoiled = self._spoiled(group, pause)
             if not spoiled:
+                return
+            if attempt == ATTEMPTS:
+                self._state["selftest"]["disturbed"] |= spoiled
+                self._folder.write_run(self._state)
                 return
             for name, why in spoiled.items():
                 text = f"{name}: measured again, because the machine stood still ({why})"
@@ -168,7 +170,7 @@ def _first_state(folder: RunFolder, wish: Wish, catalogue: Catalogue) -> dict[st
         "notes": [],
         "trials": [t.to_json() for t in trials],
         "results": {},
-        "selftest": {"quick": wish.quick, "tool": tool.find(), "printed": "", "repeats": []},
+        "selftest": {"quick": wish.quick, "tool": tool.find(), "printed": "", "repeats": [], "disturbed": {}},
     }
 
 

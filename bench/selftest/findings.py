@@ -28,6 +28,7 @@ def to_json(
         "broken": broken,
         "unmet": findings.unmet,
         "repeats": state["selftest"]["repeats"],
+        "disturbed": state["selftest"]["disturbed"],
         "scenarios": {s.name: s.what for s in catalogue.scenarios},
         "checks": [_check(check) for check in findings.checks],
         "noticed": dict(findings.noticed),

@@ -170,13 +170,14 @@ def judge(
     scenarios = catalogue.scenarios
     named, reading = beside or (None, None)
     whole = evidence(run, scenarios, reading)
+    sound = measured(whole, scenarios)
     found = with_defect(whole, DEFECTS[broken]) if broken else whole
-    results = measured(found, scenarios)
+    results = measured(found, scenarios) if broken else sound
     made = [c for s in scenarios for c in scenario_checks(found, s, results[s.name][1], catalogue.plain)]
     return Findings(
         checks=tuple(made),
         problems=tuple(f"{name}: {p}" for name, (_, got) in results.items() for p in got.problems),
-        noticed={name: _missed(whole, scenarios, defect) for name, defect in DEFECTS.items()},
+        noticed={name: _missed(whole, sound, scenarios, defect) for name, defect in DEFECTS.items()},
         alike=alike(response_times(results[catalogue.same.scenario][0]), catalogue.same),
         effect=_effect(catalogue, found, results),
         tool_name=named,
@@ -211,10 +212,15 @@ def shown(value: float | None, unit: str) -> str:
             return f"{value:.2f}{unit}"
 
 
-def _missed(whole: Evidence, scenarios: Sequence[Scenario], defect: Defect) -> int:
+def _missed(
+    whole: Evidence,
+    sound: Mapping[str, tuple[TrialRecords, Figures]],
+    scenarios: Sequence[Scenario],
+    defect: Defect,
+) -> int:
     """How many checks notice a defect that pass without it."""
     spoiled = with_defect(whole, defect)
-    sound, ill = measured(whole, scenarios), measured(spoiled, scenarios)
+    ill = measured(spoiled, scenarios)
     return sum(
         before.passed and not after.passed
         for s in scenarios
