@@ -122,7 +122,7 @@ def full() -> Catalogue:
                 *_stalled(stall, rate=30, users=6, window=20.0),
             ),
             tuple(_outcomes(delay=0.3, rate=10, seconds=8.0)),
-            (_plain(window=6.0),),
+            (_plain(0.05, window=6.0),),
             (_same(rate=500, window=20.0),),
         ),
         stalled=("stall", "stall-closed"),
@@ -141,7 +141,7 @@ def quick() -> Catalogue:
                 _fixed(0.6, rate=20, window=5.0),
                 *_stalled(stall, rate=20, users=4, window=9.0),
                 _same(rate=200, window=8.0),
-                _plain(window=4.0),
+                _plain(0.3, window=4.0),
             ),
             tuple(_outcomes(delay=0.5, rate=10, seconds=4.0)),
         ),
@@ -229,11 +229,11 @@ def _outcomes(delay: float, rate: float, seconds: float) -> list[Scenario]:
     ]
 
 
-def _plain(window: float) -> Scenario:
+def _plain(delay: float, window: float) -> Scenario:
     return Scenario(
         "plain",
-        "every job takes 50 ms, by 8 closed users, and by an independent tool beside them",
-        Behaviour(delay=0.05),
+        f"every job takes {delay * 1000:.0f} ms, by 8 closed users, and by an independent tool beside them",
+        Behaviour(delay=delay),
         Load("closed", size=8, window=window),
     )
 

@@ -29,6 +29,11 @@ class StubProcess:
         """Base URL of one load."""
         return f"http://127.0.0.1:{self._port}/{load}"
 
+    @property
+    def pid(self) -> int:
+        """Process id, 0 before the start."""
+        return self._process.pid if self._process else 0
+
     def __enter__(self) -> "StubProcess":
         """Raises LoadError when it does not come up."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
