@@ -48,22 +48,27 @@ def run(wish: Wish, console: Console) -> int:
     """
     if wish.broken is not None and wish.broken not in DEFECTS:
         raise SpecError(f"--broken {wish.broken}: there is {', '.join(DEFECTS)}")
-    if wish.records is not None:
-        if wish.quick or wish.output is not None:
-            raise SpecError("--records judges what was measured: neither --quick nor --output goes with it")
-        return _present(RunFolder(wish.records), wish, console)
-    folder = wish.output or Path("reports") / f"selftest-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise SpecError(f"--output {folder}: there is something in it already; name another folder")
-    target = RunFolder(folder)
+    if wish.records is not None and (wish.quick or wish.output is not None):
+        raise SpecError("--records judges what was measured: neither --quick nor --output goes with it")
+    target = RunFolder(wish.records or _new_folder(wish.output))
     said = Console(stderr=True) if wish.as_json else console
     try:
-        with interruptible(), LiveLine(said).showing() as line:
-            Measuring(target, wish, said, line).all()
+        with interruptible():
+            if wish.records is None:
+                with LiveLine(said).showing() as line:
+                    Measuring(target, wish, said, line).all()
+            return _present(target, wish, console)
     except Interrupted:
         said.print("\ninterrupted; everything that was started has been ended", highlight=False)
         return exits.INTERRUPTED
-    return _present(target, wish, console)
+
+
+def _new_folder(asked: Path | None) -> Path:
+    """Where it goes; raises SpecError where something is already."""
+    folder = asked or Path("reports") / f"selftest-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise SpecError(f"--output {folder}: there is something in it already; name another folder")
+    return folder
 
 
 class Measuring:
