@@ -79,7 +79,7 @@ class Measuring:
         self._catalogue = quick() if wish.quick else full()
         self._tool = tool.find()
         self._printed = ""
-        self._state = _first_state(folder, wish, self._catalogue)
+        self._state = first_state(folder, wish, self._catalogue)
 
     def all(self) -> None:
         """Measure every group, and again what the machine spoiled. Raises LoadError."""
@@ -161,7 +161,7 @@ class Measuring:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _first_state(folder: RunFolder, wish: Wish, catalogue: Catalogue) -> dict[str, Any]:
+def first_state(folder: RunFolder, wish: Wish, catalogue: Catalogue) -> dict[str, Any]:
     """run.json before anything is measured: a run of external systems, and what the self-test adds."""
     trials: list[Trial] = [trial_of(s) for s in catalogue.scenarios]
     return {

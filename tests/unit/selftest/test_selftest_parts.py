@@ -119,7 +119,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
 def measured(tmp_path_factory) -> RunFolder:
     """A folder as a self-test without an independent tool leaves it, made once."""
     run = played_selftest.write(tmp_path_factory.mktemp("selftest") / "run")
-    state = command._first_state(run, command.Wish(quick=True, command="bench selftest --quick"), quick())
+    state = command.first_state(run, command.Wish(quick=True, command="bench selftest --quick"), quick())
     state["selftest"]["tool"] = None
     run.write_run(state)
     return run
