@@ -1,6 +1,6 @@
 # `make bench` and `make test` do everything on a fresh machine. PYTHON=/path chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help setup bench chaos soak test test-unit lint benchmark-harness benchmark-queue clean
+.PHONY: help setup bench chaos soak selftest test test-unit lint benchmark-harness benchmark-queue clean
 
 BIN := .venv/bin
 # Three at a time: integration tests wait half of their time. By file, so that files share what they start.
@@ -36,6 +36,9 @@ lint: ## style, types, and which package may import which
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+selftest: setup ## the harness against servers whose truth is known (ARGS="--quick")
+	@$(BIN)/bench selftest $(ARGS)
 
 benchmark-harness: setup ## what the harness itself costs
 	@$(BIN)/python scripts/benchmark_harness.py

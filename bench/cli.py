@@ -144,6 +144,15 @@ def report_command(
         reproduction.build(run_folder)
         reproduction.present(run_folder, Console())
         return
+    if (run_folder / "selftest.json").exists():
+        from bench.selftest import command
+
+        if wanted:
+            raise SpecError(
+                f"{run_folder} was made by `bench selftest`: --slo and files are for `bench run`'s"
+            )
+        command.run(command.Wish(records=run_folder), Console())
+        return
     outputs.fit_run(wanted, run_folder)
     page = report.build(run_folder)
     console = Console()
@@ -270,6 +279,31 @@ def reproduce_command(
         command="bench reproduce " + shlex.join(sys.argv[2:]),
     )
     raise typer.Exit(carry_out.run(wish, Console()))
+
+
+@app.command("selftest")
+def selftest_command(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer jobs, no p99.9: half a minute, also on a busy machine.")
+    ] = False,
+    broken: Annotated[
+        str | None,
+        typer.Option(help="Break the harness on purpose: from-send, drops-ignored or lost-forgotten."),
+    ] = None,
+    records: Annotated[
+        Path | None, typer.Option(help="Judge an earlier self-test's folder again; nothing is measured.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the records and the page.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """Measure servers whose truth is known, and tell whether the harness tells it."""
+    from bench.selftest import command
+
+    line = "bench selftest " + shlex.join(sys.argv[2:])
+    wish = command.Wish(
+        quick=quick, broken=broken, records=records, output=output, as_json=as_json, command=line.strip()
+    )
+    raise typer.Exit(command.run(wish, Console()))
 
 
 @app.command("doctor")

@@ -58,7 +58,7 @@ def execute(trial: Trial, services: Services | None, run: RunFolder, show: Calla
         raise TrialFailed(str(error)) from None
     executed = executions(journal, deaths(events, trees.gone), stopped)
     with uninterrupted():  # half of this attempt and half of an earlier one would contradict each other
-        _write(run, trial, loaded, sampler.rows, events, executed)
+        write_records(run, trial, loaded, sampler.rows, events, executed)
     return Result(
         "done",
         caps=caps,
@@ -111,7 +111,7 @@ def _one(subject: str, metric: str, value: float | None) -> dict[str, dict[str, 
     return {} if value is None else {subject: {metric: value}}
 
 
-def _write(
+def write_records(
     run: RunFolder,
     trial: Trial,
     loaded: LoadResult,

@@ -9,6 +9,7 @@ from bench.analysis import CurveGroup
 from bench.analysis.findings.load import offered, window_words
 from bench.analysis.groups import LoadGroup, Series
 from bench.analysis.latency import Curve
+from bench.analysis.tables import Floats
 from bench.analysis.words import percent, rate, seconds
 from bench.charts.chart import Chart, Context
 from bench.charts.labels import fold
@@ -61,9 +62,18 @@ def _ranked(group: CurveGroup) -> list[tuple[str, Curve]]:
     return sorted(group.curves, key=lambda entry: -entry[1].never)
 
 
-def _stretch(
-    p: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def percentile_axis(axes: Axes, far: float) -> None:
+    """An x axis of percentiles up to the share `far`, its tail stretched."""
+    axes.set_xlim(0, float(stretch(np.array([far]))[0]) * 1.05)
+    ticks = [t for t in TICKS if t <= far + 1e-9]
+    if 0.95 in ticks and far >= 0.99:
+        ticks.remove(0.95)
+    axes.set_xticks(list(stretch(np.array(ticks))), [f"{t * 100:g}" for t in ticks])
+    axes.set_xlabel("percentile")
+
+
+def stretch(p: Floats) -> Floats:
+    """Where on that axis a share stands: by the decades of what is left beyond it."""
     return -np.log10(np.maximum(1 - p, 1e-9))
 
 
@@ -75,19 +85,13 @@ def _panel(
     limits: tuple[float, float],
 ) -> None:
     time_axis(axes, *limits)
-    far = max((float(c.p[-1]) for _, c in group.curves if len(c.p)), default=0.9)
-    axes.set_xlim(0, float(_stretch(np.array([far]))[0]) * 1.05)
-    ticks = [t for t in TICKS if t <= far + 1e-9]
-    if 0.95 in ticks and far >= 0.99:
-        ticks.remove(0.95)
-    axes.set_xticks(list(_stretch(np.array(ticks))), [f"{t * 100:g}" for t in ticks])
-    axes.set_xlabel("percentile")
+    percentile_axis(axes, max((float(c.p[-1]) for _, c in group.curves if len(c.p)), default=0.9))
     for name, curve in group.curves:
         series = by_label[name]
         look = context.look(series)
         if not len(curve.p):
             continue
-        x, y = list(_stretch(curve.p)), list(curve.value)
+        x, y = list(stretch(curve.p)), list(curve.value)
         plot(axes, x, y, look, markers=False)
         every = max(1, len(x) // 5)
         at = slice(every // 2, None, every)

@@ -139,7 +139,7 @@ class Session:
                 finally:
                     job.kill()  # only where this user was itself taken away in the middle of its job
             jobs += 1
-            gevent.sleep(max(load.think, 0.0 if job else DROPPED_PAUSE))
+            gevent.sleep(max(load.think, 0.0 if job is not None else DROPPED_PAUSE))
         self._users_done += 1
         if load.jobs_per_user and self._users_done >= load.size:
             self._no_more_arrivals.set()

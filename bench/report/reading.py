@@ -8,10 +8,9 @@ from bench.records import RunFolder, RunFolderError
 
 def read(path: Path) -> Analysis:
     """Analyse the run in a folder. Raises RunFolderError, in one line, when it is not one or is damaged."""
-    run = describe(path)
-    tables = _tables(RunFolder(path))
+    run, folder = describe(path), RunFolder(path)
     try:
-        return analyse(run, tables)
+        return analyse(run, tables(folder))
     except TableError as error:
         raise RunFolderError(f"{path} is damaged: {error}. Run the experiment again.") from None
 
@@ -25,8 +24,11 @@ def describe(path: Path) -> Run:
         raise RunFolderError(f"{folder.run_json} is damaged: {error}. Run the experiment again.") from None
 
 
-def _tables(folder: RunFolder) -> Tables:
-    """The columns that the analysis looks at: of a million jobs, half the time and memory."""
+def tables(folder: RunFolder) -> Tables:
+    """The columns that the analysis looks at: of a million jobs, half the time and memory.
+
+    Raises RunFolderError.
+    """
     jobs = ("trial", "job", "phase", "arrival", "sent", "accepted", "done", "outcome", "status", "polls",
             "wait", "run")  # fmt: skip
     return Tables(

@@ -106,6 +106,15 @@ def test_every_system_is_asked_at_the_same_moments(tmp_path):
     assert len(offsets[0]) > 10
 
 
+def test_a_closed_user_goes_on_at_once(tmp_path):
+    """Without think time there is nothing between a result and the same user's next job."""
+    load = Load("closed", size=1, window=0, jobs_per_user=8)
+    with StubServer(lambda _: Reply(delay=0.02)) as stub:
+        jobs = run_load(trial(load=load), stub.url, tmp_path).jobs.sort_values("arrival")
+    gaps = jobs["arrival"].to_numpy()[1:] - jobs["done"].to_numpy()[:-1]
+    assert gaps.min() < 0.05  # a machine may stand still between some jobs, not between all
+
+
 def test_the_closed_model_has_locusts_users(tmp_path):
     """Five at once, two jobs each, as the post's curls; the trial ends with the last."""
     load = Load("closed", size=5, window=0, jobs_per_user=2)
