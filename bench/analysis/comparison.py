@@ -5,18 +5,18 @@ The unit is the trial (see `intervals`); fewer than five a side say nothing.
 The interval is the hull of two, both at 99 %: Student's t on the pairs' log ratios (Welch's on the groups'
 logs where nothing is paired) and the bootstrap over trials with the expanded percentile of Hesterberg (What
 Teachers Should Know About the Bootstrap, The American Statistician 69, 2015, section 5.3). Why not the plain
-bootstrap at 95 %: its interval over five pairs leaves out "no change" whenever all five lie on one side, which
-chance alone does in 2/2⁵ = 6 % of all comparisons of a thing with itself. No test without an assumption about
-the distribution can say less with five pairs; Student's t can, and what it assumes costs little here: where
-two sides are alike their log ratio is symmetric, whatever either of them looks like. Why 99 %: of a hundred
-comparisons of a thing with itself at most five may read better or worse, and with 1 % each more than five do
-so in one such hundred of two thousand.
+bootstrap at 95 %: its interval over five pairs leaves out "no change" whenever all five lie on one side, and
+chance alone brings that about in 2/2⁵ = 6 % of all comparisons of a thing with itself. No test without an
+assumption about the distribution can say less with five pairs; Student's t can, and what it assumes costs
+little here: where two sides are alike their log ratio is symmetric, whatever either looks like. Why 99 %:
+of a hundred comparisons of a thing with itself at most five may read better or worse, and with 1 % each more
+than five do so in one such hundred of two thousand.
 
 tests/unit/analysis/test_comparison.py repeats a part of the simulation that says so.
 
 Infinity ("not reached") is an ordinary large value. Where there is one, means are of no use: the value is the
-median of the pairs' ratios (of all ratios between the groups), and the interval goes between order statistics,
-by the sign test (by the exact distribution of Mann and Whitney 1947), so that it needs no distribution:
+median of the pairs' ratios (of all ratios between the groups), and the interval goes from one of them to
+another, chosen by the sign test (by the exact distribution of Mann and Whitney), so that nothing is assumed:
 eight pairs, or five trials in each group, at least. Both infinite says nothing.
 """
 
@@ -87,8 +87,8 @@ def compare_paired(
 ) -> Comparison:
     """Compare trials that ran side by side: a[i] with b[i]. Values are at least 0; None and NaN are missing.
 
-    `margin`: 0.05 calls a ratio within 5 % either way the same, and a difference within 0.05. Raises ValueError
-    for sides of different lengths, negative values or a negative margin.
+    `margin`: 0.05 calls a ratio within 5 % either way the same, and a difference within 0.05. Raises
+    ValueError for sides of different lengths, negative values or a negative margin.
     """
     if len(a) != len(b):
         raise ValueError(f"pairs need as many values on both sides, not {len(a)} and {len(b)}")
