@@ -105,10 +105,90 @@ def report_command(run_folder: Annotated[Path, typer.Argument(help="A folder mad
     if (run_folder / "chaos.json").exists():
         outcome.present(run_folder, Console())
         return
-    page = report.build(run_folder)
+    built = report.build_and_tell(run_folder)
     console = Console()
-    console.print(report.summary_text(run_folder), highlight=False, markup=False)
-    console.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
+    console.print(built.words, highlight=False, markup=False)
+    console.print(f"\nReport: {built.page}", highlight=False, soft_wrap=True)
+
+
+@app.command("compare")
+def compare_command(
+    run_a: Annotated[Path, typer.Argument(help="A run folder; one that `bench ab` made needs no second.")],
+    run_b: Annotated[Path | None, typer.Argument(help="The run to set beside it.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Only this figure (p95, goodput, …); may be repeated.")
+    ] = None,
+    margin: Annotated[str, typer.Option(help="What is the same: of times and rates, of shares.")] = "5%,1pp",
+    fail_on: Annotated[
+        str | None, typer.Option(help='Exit 1 on such a change: "p95>+10%, goodput<-5%, timeouts>+1pp".')
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A limit that can't be judged fails as well.")
+    ] = False,
+    different_machines: Annotated[
+        bool, typer.Option("--different-machines", help="Compare all the same.")
+    ] = False,
+    form: Annotated[str, typer.Option("--format", help="table, markdown or json.")] = "table",
+) -> None:
+    """Set two runs side by side: each figure's ratio with its interval, and a verdict."""
+    from bench import compare
+
+    wish = compare.Wish(tuple(metric or ()), margin, fail_on, strict, different_machines, form)
+    raise typer.Exit(compare.compare(run_a, run_b, wish, Console()))
+
+
+@app.command("ab")
+def ab_command(
+    system_a: Annotated[str, typer.Argument(help='What to compare with, and its workers: "queued:2".')],
+    system_b: Annotated[str, typer.Argument(help='What is compared: "gunicorn:2".')],
+    load: Annotated[str, typer.Option(help='"4/s", or "0.8C": of what A\'s workers can sustain.')] = "0.8C",
+    pairs: Annotated[int, typer.Option(min=1, help="Trials of each; a verdict takes five.")] = 5,
+    window: Annotated[str, typer.Option(help="How long each trial measures.")] = "10s",
+    warmup: Annotated[str, typer.Option(help="How long the load runs before that.")] = "2S",
+    task: Annotated[
+        str | None, typer.Option(help="Built-in task (spin), or package.module:function.")
+    ] = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="JSON file with the input that each job is given.")
+    ] = None,
+    deadline: Annotated[str | None, typer.Option(help='How long a user waits: "10s"; else "6S".')] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the order and of the arrivals.")] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Experiment file whose systems, task, limits and box are meant.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Only this figure (p95, goodput, …); may be repeated.")
+    ] = None,
+    margin: Annotated[str, typer.Option(help="What is the same: of times and rates, of shares.")] = "5%,1pp",
+    fail_on: Annotated[
+        str | None, typer.Option(help='Exit 1 on such a change: "p95>+10%, goodput<-5%, timeouts>+1pp".')
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A limit that can't be judged fails as well.")
+    ] = False,
+    form: Annotated[str, typer.Option("--format", help="table, markdown or json.")] = "table",
+    reports: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("reports"),
+) -> None:
+    """Run two systems in turns under the same load, and compare them: the honest way on a noisy machine."""
+    from bench import ab, compare
+
+    wish = ab.Wish(
+        a=system_a,
+        b=system_b,
+        load=load,
+        pairs=pairs,
+        window=window,
+        warmup=warmup,
+        task=task,
+        input=_read_input(input_file),
+        deadline=deadline,
+        seed=seed,
+        experiment=experiment,
+        reports=reports,
+        command="bench ab " + shlex.join(sys.argv[2:]),
+    )
+    asked = compare.Wish(tuple(metric or ()), margin, fail_on, strict, format=form)
+    raise typer.Exit(ab.ab(wish, asked, Console()))
 
 
 @app.command("chaos")

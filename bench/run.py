@@ -42,11 +42,11 @@ def run(request: Request, console: Console) -> int:
         with interruptible(), progress.showing():
             failed = _measure(request, caps, box, progress)
             progress.stage("drawing the report")
-            page = report.build(folder.path)
+            built = report.build_and_tell(folder.path)
     except Interrupted:
         return _interrupted(folder, console)
-    console.print(report.summary_text(folder.path), highlight=False, markup=False)
-    console.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
+    console.print(built.words, highlight=False, markup=False)
+    console.print(f"\nReport: {built.page}", highlight=False, soft_wrap=True)
     return 1 if failed else 0
 
 
