@@ -152,7 +152,7 @@ def _two(path_a: Path, first: Analysis, path_b: Path, how: Way) -> shown.Told:
         listed = "\n".join(f"  {line}" for line in apart.machine)
         raise SpecError(
             f"{path_a} and {path_b} come from different machines:\n{listed}\n"
-            "What differs there would be measured with what you changed. --different-machines compares anyway."
+            "That would be measured along with what you changed. --different-machines compares anyway."
         )
     names = (first.run.id, second.run.id)
     if names[0] == names[1]:

@@ -106,6 +106,14 @@ SCHEMAS: dict[str, pa.Schema] = {
     "events": EVENTS,
 }
 Table = Literal["jobs", "requests", "resources", "executions", "events"]
+ESSENTIAL: dict[Table, frozenset[str]] = {
+    "jobs": frozenset({"trial", "job", "phase", "arrival", "done", "outcome"}),
+    "requests": frozenset({"trial", "job", "kind", "sent"}),
+    "resources": frozenset({"trial", "t", "subject", "metric", "value"}),
+    "executions": frozenset({"trial", "job", "start", "end", "cut"}),
+    "events": frozenset({"trial", "t", "event"}),
+}
+"""Columns without which a part is not of its table. Others read as missing: earlier versions had fewer."""
 
 
 class RunFolderError(Exception):
@@ -164,7 +172,7 @@ class RunFolder:
             content = pa.Table.from_pylist([{"trial": trial_id, **row} for row in rows], schema=schema)
         target = folder / f"{trial_id}.parquet"
         half = target.with_suffix(".half")
-        pq.write_table(content, half, compression="zstd")
+        pq.write_table(content, half, compression="zstd", write_page_checksum=True)
         half.replace(target)
 
     def read(self, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -179,11 +187,21 @@ class RunFolder:
             empty: pd.DataFrame = schema.empty_table().to_pandas()
             return empty
         try:
-            tables = [pq.read_table(part, schema=schema, columns=schema.names) for part in parts]
-            frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
-        except (OSError, pa.ArrowException) as error:
-            raise RunFolderError(f"{folder} is damaged: {error}. Run the experiment again.") from None
+            content = pa.concat_tables([_part(table, part, schema) for part in parts])
+            content.validate(full=True)
+            # Handed over column by column, so that nothing is held twice for long.
+            frame: pd.DataFrame = content.to_pandas(split_blocks=True, self_destruct=True)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            what = " ".join(str(error).split()).rstrip(".")
+            raise RunFolderError(f"{folder} is damaged: {what}. Run the experiment again.") from None
         return frame
+
+
+def _part(table: Table, part: Path, schema: pa.Schema) -> pa.Table:
+    """One part with exactly these columns. Raises ValueError for a part of something else."""
+    if lacking := ESSENTIAL[table] - set(pq.read_schema(part).names):
+        raise ValueError(f"{part.name} has no {', '.join(sorted(lacking))}")
+    return pq.read_table(part, schema=schema, columns=schema.names, page_checksum_verification=True)
 
 
 def write_json(path: Path, data: object) -> None:

@@ -12,7 +12,15 @@ little here: where two sides are alike their log ratio is symmetric, whatever ei
 of a hundred comparisons of a thing with itself at most five may read better or worse, and with 1 % each more
 than five do so in one such hundred of two thousand.
 
-tests/unit/analysis/test_comparison.py repeats a part of the simulation that says so.
+Simulated, 5,000 comparisons of a thing with itself for each figure, per cent that read better or worse with a
+margin of 0 (tests/unit/analysis/test_comparison.py repeats a part of it):
+
+    trials a side              pairs: 5   8  12  20   groups: 5   8  12  20  5 and 10
+    normal, 5 %                     1.2 0.8 0.9 1.1         0.7 0.9 0.9 0.9  1.0
+    lognormal, σ = 0.5              1.2 1.0 0.9 0.8         0.7 0.9 1.1 0.7  1.1
+    Student's t, 3 degrees          0.8 0.5 0.7 0.6         0.5 0.5 0.5 0.7  0.3
+    exponential                     0.9 0.6 0.6 0.8         0.6 0.6 0.7 0.8  0.8
+    1 + 0.03 · lognormal, σ = 1.5   0.2 0.1 0.3 0.4         0.2 0.1 0.2 0.3  0.2
 
 Infinity ("not reached") is an ordinary large value. Where there is one, means are of no use: the value is the
 median of the pairs' ratios (of all ratios between the groups), and the interval goes from one of them to
