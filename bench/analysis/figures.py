@@ -5,13 +5,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.analysis.latency import Percentiles, Stages, accept_times, percentiles, response_times, stages
+from bench.analysis.latency import (
+    PERCENTILES,
+    Percentiles,
+    Stages,
+    accept_times,
+    arrivals_needed,
+    percentiles,
+    response_times,
+    stages,
+)
 from bench.analysis.ledger import Ledger, ledger, problems
 from bench.analysis.rates import Drain, Polling, Rates, drain, polling, rates, send_delay_p99
 from bench.analysis.resources import Usage, usage
 from bench.analysis.run import Result
+from bench.analysis.survival import NotIndependent, response
 from bench.analysis.tables import TrialRecords
 from bench.analysis.validity import Validity
+from bench.analysis.warmup import Warming, warming
 from bench.analysis.waste import Waste, waste
 from bench.plan import Trial
 
@@ -36,6 +47,10 @@ class Figures:
     usage: Usage
     problems: tuple[str, ...]
     validity: Validity = field(default_factory=Validity)
+    warming: Warming | None = None
+    """Whether the window still begins with a warm-up; None where that makes no sense."""
+    censored: Percentiles | None = None
+    """`response` with unfinished jobs as "at least so long"; None without any, or where that can't be."""
 
     @property
     def capacity(self) -> float:
@@ -79,4 +94,17 @@ def figures(records: TrialRecords, result: Result) -> Figures:
         polling=polling(records),
         usage=usage(records),
         problems=problems(records, counted),
+        warming=warming(records),
+        censored=_censored(records, counted),
     )
+
+
+def _censored(records: TrialRecords, counted: Ledger) -> Percentiles | None:
+    if not counted.unfinished:
+        return None
+    try:
+        survival = response(records)
+    except NotIndependent:
+        return None
+    known = [p for p in PERCENTILES if counted.arrivals >= arrivals_needed(p)]
+    return {p: survival.percentile(p) if p in known else None for p in PERCENTILES}

@@ -40,6 +40,7 @@ def test_students_quantiles_are_those_of_the_tables(p, freedom, value):
     assert student.quantile(p, freedom) == pytest.approx(value, abs=5e-4)
 
 
+@settings(deadline=None)
 @given(st.floats(0.5, 200), st.floats(0.001, 0.999))
 def test_students_quantile_inverts_its_distribution(freedom, p):
     """Also for the odd degrees of freedom that Welch's formula gives."""
@@ -234,13 +235,13 @@ def test_the_ranks_are_those_of_the_exact_tests():
     ids=["normal", "t3", "skewed"],
 )
 def test_a_thing_against_itself_is_rarely_better_or_worse(compare, pairs, draw):
-    """About 1 % of comparisons, with no margin at all: of 300 seeded ones at most 9."""
+    """About 1 % of comparisons, with no margin at all: of 150 seeded ones at most 6."""
     rng = np.random.default_rng(7)
     differing = sum(
         compare(draw(rng, pairs), draw(rng, pairs), lower_is_better=True, margin=0).differs
-        for _ in range(300)
+        for _ in range(150)
     )
-    assert differing <= 9
+    assert differing <= 6
 
 
 def test_a_real_change_is_found():
