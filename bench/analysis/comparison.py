@@ -50,7 +50,7 @@ RESAMPLES = 4000
 SEED = 20
 
 Scale = Literal["ratio", "difference"]
-"""`ratio`: b/a, for times and rates. `difference`: b − a, for shares, which may be zero."""
+"""`ratio`: b/a, for times and rates. `difference`: b − a, for shares from 0 to 1."""
 Verdict = Literal["better", "worse", "same", "can't tell"]
 
 
@@ -161,6 +161,8 @@ def _judged(
         verdict = "better" if (high < 0) == lower_is_better else "worse"
     if scale == "ratio":
         centre, low, high = (_exp(v) for v in (centre, low, high))
+    elif math.isfinite(high - low):  # no two shares are further apart
+        low, high = max(low, -1.0), min(high, 1.0)
     return Comparison(scale, centre, low, high, effect, verdict, pairs)
 
 
