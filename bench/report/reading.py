@@ -24,9 +24,11 @@ def _tables(folder: RunFolder) -> Tables:
     """The columns that the analysis looks at: of a million jobs, half the time and memory."""
     jobs = ("trial", "job", "phase", "arrival", "sent", "accepted", "done", "outcome", "status", "polls")
     return Tables(
-        jobs=folder.read("jobs", jobs),
-        requests=folder.read("requests", ("trial", "kind", "sent")),
+        jobs=folder.read("jobs", jobs, few=("trial", "phase", "outcome")),
+        requests=folder.read("requests", ("trial", "kind", "sent"), few=("trial", "kind")),
         resources=folder.read("resources"),
-        executions=folder.read("executions", ("trial", "job", "start", "end", "cut", "cpu", "ok")),
+        executions=folder.read(
+            "executions", ("trial", "job", "start", "end", "cut", "cpu", "ok"), few=("trial",)
+        ),
         events=folder.read("events"),
     )
