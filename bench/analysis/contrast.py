@@ -7,7 +7,7 @@ from typing import Literal
 
 from bench.analysis.comparison import Comparison, Scale, compare_paired, compare_unpaired
 from bench.analysis.figures import Figures
-from bench.analysis.words import figure, percent, seconds, size
+from bench.analysis.words import figure, listing, percent, seconds, size
 from bench.limits import Limit, Margin
 from bench.plan import Trial
 
@@ -95,6 +95,8 @@ class Contrast:
     """Points that only one side has."""
     idle: tuple[str, ...] = ()
     """Points where one side finished no job at all."""
+    unsteady: tuple[str, ...] = ()
+    """Points where a side was saturated: honest figures, which belong to their window."""
 
     @property
     def empty(self) -> bool:
@@ -112,15 +114,13 @@ def between_runs(
     """Compare the same points of two runs, unpaired: they were not measured side by side."""
     left, right = _by_point(a), _by_point(b)
     both = [key for key in left if key in right]
-    rows = [
-        _row(_name(left[key][0].trial, both), metric, left[key], right[key], margin, paired=False)
-        for key in both
-        for metric in metrics
-    ]
+    points = [(_name(left[key][0].trial, both), left[key], right[key]) for key in both]
     return Contrast(
         *names,
         paired=False,
-        rows=tuple(rows),
+        rows=tuple(
+            _row(point, metric, x, y, margin, paired=False) for point, x, y in points for metric in metrics
+        ),
         margin=margin,
         trials=(sum(len(left[k]) for k in both), sum(len(right[k]) for k in both)),
         unbelievable=_unbelievable([*a, *b]),
@@ -128,7 +128,8 @@ def between_runs(
             [f"{_name(left[k][0].trial, [])} is in A only" for k in left if k not in right]
             + [f"{_name(right[k][0].trial, [])} is in B only" for k in right if k not in left]
         ),
-        idle=tuple(_idle([(_name(left[k][0].trial, both), left[k], right[k]) for k in both])),
+        idle=tuple(_idle(points)),
+        unsteady=tuple(_unsteady(points)),
     )
 
 
@@ -165,6 +166,7 @@ def between_parts(
             if key not in other
         ),
         idle=tuple(_idle(points)),
+        unsteady=tuple(_unsteady(points)),
     )
 
 
@@ -288,3 +290,12 @@ def _idle(points: Iterable[tuple[str, Sequence[Figures], Sequence[Figures]]]) ->
         for name, side in (("A", a), ("B", b)):
             if side and not any(f.ledger.delivered for f in side):
                 yield f"{point}: no job was finished in {name}"
+
+
+def _unsteady(points: Iterable[tuple[str, Sequence[Figures], Sequence[Figures]]]) -> Iterable[str]:
+    for point, a, b in points:
+        sides = [
+            name for name, side in (("A", a), ("B", b)) if any(f.validity.grade != "VALID" for f in side)
+        ]
+        if sides:
+            yield f"{point}: not steady in {listing(sides)}"

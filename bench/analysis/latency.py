@@ -13,7 +13,7 @@ PERCENTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
 ENOUGH_BEYOND = 3
 """A percentile p is given only where this many of the n values are expected beyond it: n·(1-p) ≥ 3."""
 EXACT_UP_TO = 5_000_000
-"""Jobs of one trial. Beyond, percentiles come from `histogram`, which neither sorts nor copies them."""
+"""Jobs of one trial. Beyond, percentiles come from `histogram`, which makes no copy of them."""
 
 Percentiles = Mapping[float, float | None]
 """p → seconds; None where too few arrivals, infinity where that share of the jobs never got a result."""

@@ -55,6 +55,7 @@ def lines(told: Told) -> list[str]:
     said += [f"left out, not to be believed: {text}" for text in contrast.unbelievable]
     said += [f"not compared: {text}" for text in contrast.unmatched]
     said += [f"NOTHING FINISHED {text}" for text in contrast.idle]
+    said += [f"{text}, so that figures belong to their window" for text in contrast.unsteady]
     few = [row for row in contrast.rows if row.told and row.comparison.pairs < ENOUGH]
     if few:
         least = min(row.comparison.pairs for row in few)
@@ -149,6 +150,7 @@ def data(told: Told) -> dict[str, Any]:
         "left_out": list(contrast.unbelievable),
         "unmatched": list(contrast.unmatched),
         "nothing_finished": list(contrast.idle),
+        "not_steady": list(contrast.unsteady),
     }
 
 

@@ -81,6 +81,15 @@ def test_trials_that_must_not_be_believed_take_no_part():
     assert nobody.empty
 
 
+def test_saturated_trials_take_part_and_are_named():
+    """They are honest, but above capacity a longer window would have made them worse."""
+    saturated = Validity((Reason("backlog", "SATURATED", "the backlog grew", "less load"),))
+    b = [replace(f, validity=saturated) for f in trials(1.0)]
+    found = between_runs(trials(0.5), b, NAMES, METRICS, Margin())
+    assert row(found, "p50").comparison.verdict == "worse"
+    assert found.unsteady == ("queued ×2 at 1C: not steady in B",)
+
+
 def test_a_side_that_finished_nothing_is_named():
     """Its percentiles are "not reached", its goodput is zero, and that is worse."""
     found = between_runs(trials(0.5), trials(0.5, failed=60), NAMES, METRICS, Margin())
