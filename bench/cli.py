@@ -127,38 +127,123 @@ def report_command(
 ) -> None:
     """Rebuild charts, page and summary of a run from its raw records, and check objectives (--slo)."""
     from bench import outputs, report
-    from bench.chaos import outcome
-    from bench.spec import SpecError
 
     wanted = outputs.outputs(slo or (), junit, as_json, markdown)
-    if (run_folder / "chaos.json").exists():
-        if wanted:
-            raise SpecError(f"{run_folder} was made by `bench chaos`: --slo and files are for `bench run`'s")
-        outcome.present(run_folder, Console())
-        return
-    if (run_folder / "reproduce.json").exists():
-        from bench.reproduce import outcome as reproduction
-
-        if wanted:
-            raise SpecError(f"{run_folder} was made by `bench reproduce`: name the run in a folder of it")
-        reproduction.build(run_folder)
-        reproduction.present(run_folder, Console())
-        return
-    if (run_folder / "selftest.json").exists():
-        from bench.selftest import command
-
-        if wanted:
-            raise SpecError(
-                f"{run_folder} was made by `bench selftest`: --slo and files are for `bench run`'s"
-            )
-        command.run(command.Wish(records=run_folder), Console())
+    if _is_of_another_verb(run_folder, Console(), refuse=bool(wanted)):
         return
     outputs.fit_run(wanted, run_folder)
-    page = report.build(run_folder)
+    built = report.build_and_tell(run_folder)
     console = Console()
-    console.print(report.summary_text(run_folder), highlight=False, markup=False)
-    console.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
-    raise typer.Exit(outputs.deliver(run_folder, wanted, console))
+    console.print(built.words, highlight=False, markup=False)
+    console.print(f"\nReport: {built.page}", highlight=False, soft_wrap=True)
+    raise typer.Exit(outputs.deliver(built.analysis, wanted, console))
+
+
+def _is_of_another_verb(folder: Path, console: Console, *, refuse: bool) -> bool:
+    """Present a folder that another verb than `bench run` made; False where it is none of those.
+
+    `refuse`: raise SpecError for one, because objectives and files are asked for.
+    """
+    from bench.spec import SpecError
+
+    made_by = {"chaos.json": "chaos", "reproduce.json": "reproduce", "selftest.json": "selftest"}
+    verb = next((verb for name, verb in made_by.items() if (folder / name).exists()), None)
+    if verb is not None and refuse:
+        raise SpecError(f"{folder} was made by `bench {verb}`: --slo and files are for `bench run`'s")
+    if verb == "chaos":
+        from bench.chaos import outcome
+
+        outcome.present(folder, console)
+    elif verb == "reproduce":
+        from bench.reproduce import outcome as reproduction
+
+        reproduction.build(folder)
+        reproduction.present(folder, console)
+    elif verb == "selftest":
+        from bench.selftest import command
+
+        command.run(command.Wish(records=folder), console)
+    return verb is not None
+
+
+@app.command("compare")
+def compare_command(
+    run_a: Annotated[Path, typer.Argument(help="A run folder; one that `bench ab` made needs no second.")],
+    run_b: Annotated[Path | None, typer.Argument(help="The run to set beside it.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Only this figure (p95, goodput, …); may be repeated.")
+    ] = None,
+    margin: Annotated[str, typer.Option(help="What is the same: of times and rates, of shares.")] = "5%,1pp",
+    fail_on: Annotated[
+        str | None, typer.Option(help='Exit 1 on such a change: "p95>+10%, goodput<-5%, timeouts>+1pp".')
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A limit that can't be judged fails as well.")
+    ] = False,
+    different_machines: Annotated[
+        bool, typer.Option("--different-machines", help="Compare all the same.")
+    ] = False,
+    form: Annotated[str, typer.Option("--format", help="table, markdown or json.")] = "table",
+) -> None:
+    """Set two runs side by side: each figure's ratio with its interval, and a verdict."""
+    from bench import compare
+
+    wish = compare.Wish(tuple(metric or ()), margin, fail_on, strict, different_machines, form)
+    raise typer.Exit(compare.compare(run_a, run_b, wish, Console()))
+
+
+@app.command("ab")
+def ab_command(
+    system_a: Annotated[str, typer.Argument(help='What to compare with, and its workers: "queued:2".')],
+    system_b: Annotated[str, typer.Argument(help='What is compared: "gunicorn:2".')],
+    load: Annotated[str, typer.Option(help='"4/s", or "0.8C": of what A\'s workers can sustain.')] = "0.8C",
+    pairs: Annotated[int, typer.Option(min=1, help="Trials of each; a verdict takes five.")] = 5,
+    window: Annotated[str, typer.Option(help="How long each trial measures.")] = "10s",
+    warmup: Annotated[str, typer.Option(help="How long the load runs before that.")] = "2S",
+    task: Annotated[
+        str | None, typer.Option(help="Built-in task (spin), or package.module:function.")
+    ] = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="JSON file with the input that each job is given.")
+    ] = None,
+    deadline: Annotated[str | None, typer.Option(help='How long a user waits: "10s"; else "6S".')] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the order and of the arrivals.")] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Experiment file whose systems, task, limits and box are meant.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Only this figure (p95, goodput, …); may be repeated.")
+    ] = None,
+    margin: Annotated[str, typer.Option(help="What is the same: of times and rates, of shares.")] = "5%,1pp",
+    fail_on: Annotated[
+        str | None, typer.Option(help='Exit 1 on such a change: "p95>+10%, goodput<-5%, timeouts>+1pp".')
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A limit that can't be judged fails as well.")
+    ] = False,
+    form: Annotated[str, typer.Option("--format", help="table, markdown or json.")] = "table",
+    reports: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("reports"),
+) -> None:
+    """Run two systems in turns under the same load, and compare them: the honest way on a noisy machine."""
+    from bench import ab, compare
+
+    wish = ab.Wish(
+        a=system_a,
+        b=system_b,
+        load=load,
+        pairs=pairs,
+        window=window,
+        warmup=warmup,
+        task=task,
+        input=_read_input(input_file),
+        deadline=deadline,
+        seed=seed,
+        experiment=experiment,
+        reports=reports,
+        command="bench ab " + shlex.join(sys.argv[2:]),
+    )
+    asked = compare.Wish(tuple(metric or ()), margin, fail_on, strict, format=form)
+    raise typer.Exit(ab.ab(wish, asked, Console()))
 
 
 @app.command("chaos")
@@ -316,13 +401,14 @@ def doctor_command() -> None:
 
 def _run_and_deliver(asked: "Request", wanted: "Outputs") -> int:
     from bench import outputs, run
+    from bench.report.reading import read
 
     outputs.fit_experiment(wanted, asked.experiment, asked.url)
     console = Console()
     code = run.run(asked, console)
-    return (
-        outputs.deliver(asked.folder.path, wanted, console, code) if asked.folder.run_json.exists() else code
-    )
+    if not asked.folder.run_json.exists() or not outputs.expected(wanted):
+        return code
+    return outputs.deliver(read(asked.folder.path), wanted, console, code)
 
 
 def _read_input(path: Path | None) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import exits, request
+from bench.analysis import Analysis
 from bench.analysis.objectives import State, check
 from bench.expand import expand
 from bench.plan import Box, Trial, Work
@@ -73,17 +74,23 @@ def _fit(slos: Sequence[Slo], trials: Sequence[Trial]) -> None:
         raise SpecError("\n".join(wrong))
 
 
-def deliver(run: Path, wanted: Outputs, console: Console, code: int = exits.FINE) -> int:
+def expected(wanted: Outputs) -> bool:
+    """Whether anything is to be delivered: asked for, or by whoever runs us."""
+    from bench.report import step_summary
+
+    return bool(wanted) or bool(os.environ.get(step_summary.VARIABLE))
+
+
+def deliver(analysis: Analysis, wanted: Outputs, console: Console, code: int = exits.FINE) -> int:
     """Check the objectives of a run, write the files, and say how it went.
 
-    `code` is the exit code so far; gives the graver of it and the objectives'. Raises RunFolderError where
-    the folder is not a run, OSError where a file can't be written.
+    `code` is the exit code so far; gives the graver of it and the objectives'. Raises OSError where a file
+    can't be written.
     """
-    from bench.report import cases, figures_json, junit, objective_words, reading, step_summary, summary
+    from bench.report import cases, figures_json, junit, objective_words, step_summary, summary
 
-    if not wanted and not os.environ.get(step_summary.VARIABLE):
+    if not expected(wanted):
         return code
-    analysis = reading.read(run)
     checks = check(wanted.slos, analysis.rows)
     if checks:
         lines = "\n".join(objective_words.terminal(checks))

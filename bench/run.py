@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from rich.console import Console
 
 from bench import exits
-from bench.execution import Execution, invalid
+from bench.execution import Execution
 from bench.interrupt import Interrupted, interruptible
 from bench.plan import Box
 from bench.progress import Progress
@@ -36,15 +36,14 @@ def run(request: Request, console: Console) -> int:
         with interruptible(), progress.showing():
             results = _measure(request, caps, box, progress)
             progress.stage("drawing the report")
-            page = report.build(folder.path)
-            rejected = invalid(folder)
+            built = report.build_and_tell(folder.path)
     except Interrupted:
         return _interrupted(folder, console)
-    console.print(report.summary_text(folder.path), highlight=False, markup=False)
-    console.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
+    console.print(built.words, highlight=False, markup=False)
+    console.print(f"\nReport: {built.page}", highlight=False, soft_wrap=True)
     if any(result.status == "failed" for result in results.values()):
         return exits.FAILED
-    return exits.INVALID if rejected else exits.FINE
+    return exits.FINE if all(f.validity.believable for f in built.analysis.done) else exits.INVALID
 
 
 def _measure(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[str, Result]:

@@ -205,6 +205,19 @@ def parse(text: str, source: str, default_name: str = "experiment") -> Experimen
     return experiment
 
 
+def made(data: dict[str, Any], source: str) -> Experiment:
+    """Check an experiment that was put together from options. Raises SpecError: all errors, one a line."""
+    errors = list(_contradictions(data))
+    try:
+        experiment = Experiment.model_validate(data)
+    except ValidationError as error:
+        errors += [(e["loc"], _what(dict(e))) for e in error.errors()]
+    if errors:
+        found = dict.fromkeys(f"{source}: {_where(loc)}: {what}" for loc, what in errors)
+        raise SpecError("\n".join(found))
+    return experiment
+
+
 def _contradictions(data: dict[str, Any]) -> Iterator[tuple[tuple[int | str, ...], str]]:
     """What no single value shows. Works on the raw data, so that these come with all other errors at once."""
     own = data.get("systems", {})

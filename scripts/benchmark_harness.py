@@ -1,8 +1,8 @@
 """What the harness itself costs: `make benchmark-harness`. Figures to look at, not a test.
 
 Stack: from nothing to the first job done, and between two trials with the services kept. Trial: the share of
-its wall time that is no measurement. Generator: CPU per job and the rate it keeps up with. Report: a run of a
-million jobs.
+its wall time that is no measurement. Generator: CPU per job and the rate it keeps up with. Report and
+comparison: a run of a million jobs.
 """
 
 import statistics

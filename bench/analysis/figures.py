@@ -8,7 +8,14 @@ import numpy as np
 
 from bench.analysis.canary import Canary, canary, slowness
 from bench.analysis.gate import judge, speed_reason
-from bench.analysis.latency import Percentiles, accept_times, percentiles, response_times
+from bench.analysis.latency import (
+    PERCENTILES,
+    Percentiles,
+    accept_times,
+    arrivals_needed,
+    percentiles,
+    response_times,
+)
 from bench.analysis.ledger import Ledger, ledger, problems
 from bench.analysis.littles_law import Audit, audit
 from bench.analysis.overhead import Overhead, overhead
@@ -18,8 +25,10 @@ from bench.analysis.run import Result
 from bench.analysis.sending import Sending, sending
 from bench.analysis.stages import Stages, stages
 from bench.analysis.steadiness import Backlog, backlog
+from bench.analysis.survival import NotIndependent, response
 from bench.analysis.tables import TrialRecords
 from bench.analysis.validity import Validity
+from bench.analysis.warmup import Warming, warming
 from bench.analysis.waste import Waste, waste
 from bench.plan import Trial
 
@@ -51,6 +60,10 @@ class Figures:
     backlog: Backlog = field(default_factory=Backlog)
     canary: Canary = field(default_factory=Canary)
     validity: Validity = field(default_factory=Validity)
+    warming: Warming | None = None
+    """Whether the window still begins with a warm-up; None where that makes no sense."""
+    censored: Percentiles | None = None
+    """`response` with unfinished jobs as "at least so long"; None without any, or where that can't be."""
 
     @property
     def capacity(self) -> float:
@@ -100,6 +113,8 @@ def figures(records: TrialRecords, result: Result) -> Figures:
         littles_law=audit(records),
         backlog=backlog(records),
         canary=canary(records),
+        warming=warming(records),
+        censored=_censored(records, counted),
     )
     return replace(found, validity=_validity(found)) if result.status == "done" else found
 
@@ -114,6 +129,17 @@ def _validity(f: Figures) -> Validity:
         backlog=f.backlog,
         offered=f.rates.offered,
     )
+
+
+def _censored(records: TrialRecords, counted: Ledger) -> Percentiles | None:
+    if not counted.unfinished:
+        return None
+    try:
+        survival = response(records)
+    except NotIndependent:
+        return None
+    known = [p for p in PERCENTILES if counted.arrivals >= arrivals_needed(p)]
+    return {p: survival.percentile(p) if p in known else None for p in PERCENTILES}
 
 
 def with_speed(rows: Sequence[Figures]) -> list[Figures]:

@@ -5,15 +5,17 @@ so that resampling them would claim far too much (the usual advice for clustered
 Bootstrap Methods and their Application, 1997, section 3.8).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
+from bench.analysis import student
+
 ENOUGH_REPEATS = 5
 LEVEL = 0.95
-RESAMPLES = 2000
-SEED = 20
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,26 @@ def estimate(values: Sequence[float | None]) -> Estimate | None:
 
 
 def bootstrap(ordered: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> tuple[float, float]:
-    """Percentile bootstrap of the median, seeded; infinities are ordinary, large values."""
-    chosen = np.random.default_rng(SEED).integers(0, len(ordered), size=(RESAMPLES, len(ordered)))
-    medians = np.sort(np.sort(ordered[chosen], axis=1)[:, (len(ordered) - 1) // 2])
-    tail = (1 - LEVEL) / 2
-    return float(medians[int(tail * RESAMPLES)]), float(medians[int((1 - tail) * RESAMPLES) - 1])
+    """Bootstrap interval of the median at LEVEL; infinities are ordinary, large values.
+
+    Nothing is drawn: a resample's median is at most the k-th of n trials when the middle one of n draws falls
+    on the first k, which is a binomial probability (Efron, Bootstrap methods: another look at the jackknife,
+    Annals of Statistics 7, 1979, section 3). The percentiles are the expanded ones of Hesterberg (see
+    `comparison`), and of an even number of trials the lower end is that of the lower of the middle two, the
+    upper end that of the upper. Without both, the interval over 6 or 7 trials would hold the true median in
+    88 % of all cases; with them it does in 93.8 % (5 trials) to 99.2 % (8), whatever the distribution.
+    """
+    n = len(ordered)
+    t = student.quantile((1 + LEVEL) / 2, n - 1)
+    tail = NormalDist().cdf(-math.sqrt(n / (n - 1)) * t)
+    middle = (n + 1) // 2
+    inside = next(k for k in range(1, n + 1) if _at_least(middle, n, k / n) >= tail)
+    return float(ordered[inside - 1]), float(ordered[n - inside])
+
+
+def _at_least(successes: int, n: int, p: float) -> float:
+    """P(Bin(n, p) ≥ successes)."""
+    return math.fsum(math.comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(successes, n + 1))
 
 
 def _middle(ordered: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:

@@ -11,6 +11,7 @@ from bench.analysis.latency import arrivals_needed
 from bench.analysis.run import Run, capped
 from bench.analysis.stages import TOLERANCE
 from bench.analysis.validity import Reason
+from bench.analysis.warmup import still_warming
 from bench.analysis.words import about, count, listing, seconds
 
 DEVIATION = 0.05
@@ -38,6 +39,8 @@ def notes(run: Run, figures: Sequence[Figures], strays: int = 0) -> tuple[Note, 
         *_validity(figures),
         *_attempts(run),
         *_dropped(figures),
+        *_warming(figures),
+        *_censored(figures),
         *_stages(figures),
         *_calibration(run),
         *_polling(figures),
@@ -196,6 +199,41 @@ def _dropped(figures: Sequence[Figures]) -> list[Note]:
     if not dropped:
         return []
     return [Note("warning", f"{count(dropped, 'job')} not sent: the generator's bound on jobs in flight.")]
+
+
+def _warming(figures: Sequence[Figures]) -> list[Note]:
+    points: dict[tuple[str, str, int, str], list[Figures]] = {}
+    for f in figures:
+        trial = f.trial
+        key = (trial.part, trial.system.name, trial.system.workers, trial.load.label)
+        points.setdefault(key, []).append(f)
+    found = []
+    for (_, system, workers, load), repeats in points.items():
+        more = still_warming([f.warming for f in repeats])
+        if more is not None:
+            found.append(
+                Note(
+                    "warning",
+                    f"{system} ×{workers} at {load}: the first {seconds(more)} of the window still look like "
+                    "warming up (MSER-5). A longer warm-up would leave them out.",
+                )
+            )
+    return found
+
+
+def _censored(figures: Sequence[Figures]) -> list[Note]:
+    found = []
+    for f in figures:
+        if f.censored is not None and f.censored[0.95] is not None:
+            found.append(
+                Note(
+                    "note",
+                    f"{f.trial.id}: {count(f.ledger.unfinished, 'job')} unfinished at the cut-off, which the "
+                    f'percentiles take for never. As "at least so long" (Kaplan-Meier) p95 is '
+                    f"{seconds(f.censored[0.95])}.",
+                )
+            )
+    return found
 
 
 def _calibration(run: Run) -> list[Note]:

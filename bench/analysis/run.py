@@ -1,9 +1,12 @@
 """What run.json says, typed. Pure: it is handed the parsed JSON."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from bench.plan import Trial
 
@@ -112,29 +115,31 @@ class Run:
     def from_json(data: Mapping[str, Any]) -> "Run":
         """Read run.json's content. Raises RunDescriptionError."""
         try:
-            trials = tuple(Trial.from_json(t) for t in data["trials"])
+            trials = _trials(data["trials"])
             results = {
                 str(name): Result(
                     status=str(r.get("status", "pending")),
                     reason=str(r.get("reason") or ""),
-                    caps=r.get("caps") or {},
+                    caps=_mapping(r, "caps"),
                     seconds=_number(r.get("seconds"), 0.0),
                     measured_seconds=_number(r.get("measured_seconds"), 0.0),
                     attempts=int(_number(r.get("attempts"), 1.0)),
                     again=tuple(str(why) for why in r.get("again") or ()),
                 )
-                for name, r in (data.get("results") or {}).items()
+                for name, r in _mapping(data, "results").items()
             }
-            experiment = data.get("experiment") or {}
-            box = data.get("box") or {}
+            experiment = _mapping(data, "experiment")
+            if not isinstance(experiment.get("parts") or [], list):
+                raise TypeError("experiment.parts is no list")
+            box = _mapping(data, "box")
             return Run(
                 id=str(data.get("id") or "run"),
                 name=str(experiment.get("name") or "experiment"),
                 title=str(experiment.get("title") or experiment.get("name") or "A run of Queuebench"),
                 trials=trials,
                 results=results,
-                environment=data.get("environment") or {},
-                caps=data.get("caps") or {},
+                environment=_mapping(data, "environment"),
+                caps=_mapping(data, "caps"),
                 cpus=_number(box.get("cpus"), trials[0].box.cpus if trials else math.nan),
                 memory=int(_number(box.get("memory"), trials[0].box.memory if trials else 0)),
                 calibration=tuple(_calibrated(c) for c in data.get("calibration") or ()),
@@ -151,15 +156,49 @@ class Run:
                 notes=tuple(str(n) for n in data.get("notes") or ()),
                 experiment=experiment,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            what = " ".join(str(error).split())
             raise RunDescriptionError(
-                f"it does not describe a run ({type(error).__name__}: {error})"
+                f"it does not describe a run ({type(error).__name__}: {what})"
             ) from None
 
 
 def capped(result: Result, *what: str) -> bool:
     """Whether these caps ("cpus", "memory") were read back as in force."""
     return all(result.caps.get(name) is not None for name in what)
+
+
+def _trials(data: object) -> tuple[Trial, ...]:
+    """The plan, every value of its type and every quantity possible. Raises ValueError."""
+    try:
+        trials = TypeAdapter(tuple[Trial, ...]).validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"trials.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for t in trials:
+        above_zero = [t.work.service_time, t.box.cpus, t.deadline, t.gateway_timeout]
+        if t.load.arrivals in ("poisson", "constant"):
+            above_zero.append(t.load.rate)
+        at_least_zero = (
+            t.load.rate,
+            t.load.warmup,
+            t.load.window,
+            t.load.think,
+            t.poll_interval,
+            t.work.cpu_time,
+        )
+        if not all(math.isfinite(v) and v >= 0 for v in (*above_zero, *at_least_zero)) or 0 in above_zero:
+            raise ValueError(f"trial {t.id} has an impossible time, rate or size")
+    if len({t.id for t in trials}) < len(trials):
+        raise ValueError("two trials have one id")
+    return trials
+
+
+def _mapping(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = data.get(name) or {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} is no table")
+    return value
 
 
 def _number(value: object, otherwise: float = math.nan) -> float:

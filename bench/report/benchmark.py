@@ -1,4 +1,4 @@
-"""Times `bench report` on a made-up run: `python -m bench.report.benchmark [--jobs 1000000]`.
+"""Times `bench report` and `bench compare` on a made-up run: `python -m bench.report.benchmark [--jobs N]`.
 
 The run has the shape of a real one: five systems over four loads, blocking ones with one request a job,
 queues with a submission, a poll and a result; an execution for every job; samples of resources. Its numbers
@@ -6,17 +6,17 @@ mean nothing.
 """
 
 import argparse
-import resource
+import os
+import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from bench import report
 from bench.plan import Box, Kind, Load, System, Trial, Work
 from bench.records import RunFolder
 
@@ -147,22 +147,42 @@ def _write_trial(run: RunFolder, trial: Trial, n: int, began: float) -> int:
     return len(jobs) + len(requests) + len(executions) + len(resources)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What one command took."""
+
+    seconds: float
+    peak: float
+    """Bytes, resident."""
+
+
+def cost(*arguments: str) -> Cost:
+    """Run `bench` in a process of its own. Raises RuntimeError when it fails."""
+    began = time.monotonic()
+    with subprocess.Popen([sys.executable, "-m", "bench", *arguments], stdout=subprocess.DEVNULL) as child:
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise RuntimeError(f"bench {' '.join(arguments)}: exit code {child.returncode}")
+    return Cost(time.monotonic() - began, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+
+
 def main() -> int:
-    """Make the run in a temporary folder, time the report, print one line."""
-    parser = argparse.ArgumentParser(description="Times `bench report` on a made-up run.")
+    """Make the run in a temporary folder, time the commands, print a line each."""
+    parser = argparse.ArgumentParser(description="Times `bench report` and `bench compare` on a made-up run.")
     parser.add_argument("--jobs", type=int, default=1_000_000)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="queuebench-benchmark-") as folder:
-        rows = write(Path(folder) / "run", asked.jobs)
-        began = time.monotonic()
-        page = report.build(Path(folder) / "run")
-        spent = time.monotonic() - began
-        weight = page.stat().st_size / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(  # noqa: T201 - printing is what it is for
-        f"bench report on {asked.jobs:,} jobs ({rows:,} rows): {spent:.1f} s (target 10 s), "
-        f"peak memory {peak / 1e9:.2f} GB, page {weight:.1f} MB"
-    )
+        run = Path(folder) / "run"
+        rows = write(run, asked.jobs)
+        size = f"{asked.jobs:,} jobs ({rows:,} rows)"
+        told = {f"report on {size}": ("report", run), f"compare on {size} a side": ("compare", run, run)}
+        for words, arguments in told.items():
+            spent = cost(*map(str, arguments))
+            print(  # noqa: T201 - printing is what it is for
+                f"bench {words}: {spent.seconds:.1f} s (target 10 s), "
+                f"peak memory {spent.peak / 1e9:.2f} GB (target 1 GB)"
+            )
     return 0
 
 

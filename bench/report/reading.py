@@ -32,9 +32,11 @@ def tables(folder: RunFolder) -> Tables:
     jobs = ("trial", "job", "phase", "arrival", "sent", "accepted", "done", "outcome", "status", "polls",
             "wait", "run")  # fmt: skip
     return Tables(
-        jobs=folder.read("jobs", jobs),
-        requests=folder.read("requests", ("trial", "kind", "sent")),
+        jobs=folder.read("jobs", jobs, few=("trial", "phase", "outcome")),
+        requests=folder.read("requests", ("trial", "kind", "sent"), few=("trial", "kind")),
         resources=folder.read("resources"),
-        executions=folder.read("executions", ("trial", "job", "start", "end", "cut", "cpu", "ok")),
+        executions=folder.read(
+            "executions", ("trial", "job", "start", "end", "cut", "cpu", "ok"), few=("trial",)
+        ),
         events=folder.read("events"),
     )

@@ -3,12 +3,10 @@
 A comparison that finds a difference here finds one that is not there.
 """
 
-import math
-import statistics
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.analysis.comparison import compare_paired
 from bench.analysis.tables import Floats
 from bench.selftest.catalogue import Same
 
@@ -16,8 +14,6 @@ ALLOWED = 0.05
 """Share of the comparisons that may find a difference."""
 LEAST_ALLOWED = 2
 """Of 20 comparisons at 1 % each, two or more find one by chance in 2 of 100 runs, three in 1 of 1,000."""
-STUDENT = 4.604
-"""99.5 % point of Student's t with 4 degrees of freedom (Abramowitz & Stegun 1964, table 26.10)."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +42,7 @@ def alike(times: Floats, same: Same) -> Alike:
     values = [float(times[n * size : (n + 1) * size].mean()) for n in range(same.segments)] if size else []
     each = 2 * same.pairs
     blocks = [values[n : n + each] for n in range(0, len(values) - each + 1, each)]
-    said = Counter(verdict(block[0::2], block[1::2]) for block in blocks)
+    said: Counter[str] = Counter(
+        compare_paired(block[0::2], block[1::2], lower_is_better=True).verdict for block in blocks
+    )
     return Alike(len(blocks), said["better"] + said["worse"], dict(said))
-
-
-def verdict(a: Sequence[float], b: Sequence[float]) -> str:
-    """Of B against A, where less is better: Student's interval at 99 % for five pairs' log ratios."""
-    if not all(map(math.isfinite, (*a, *b))):
-        return "can't tell"
-    steps = [math.log(y / x) for x, y in zip(a, b, strict=True)]
-    half = STUDENT * statistics.stdev(steps) / math.sqrt(len(steps))
-    middle = statistics.fmean(steps)
-    if middle - half > 0 or middle + half < 0:
-        return "better" if middle < 0 else "worse"
-    return "can't tell"

@@ -125,7 +125,7 @@ RUN = st.tuples(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(JOB, max_size=12), st.lists(RUN, max_size=12))
 def test_whatever_happened_the_ledger_sums_to_the_arrivals(jobs, runs):
     """Each job has one fate and only one."""

@@ -1,0 +1,112 @@
+"""`bench ab`: two systems under the same load, in turns, and a verdict on each figure.
+
+An experiment of two parts, one system each; the repeats of a part are the trials, and `bench.expand` draws
+the order of the two within each pair and gives both the same arrivals.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import compare, exits, request, run, spec
+from bench.analysis.comparison import ENOUGH
+from bench.plan import System
+from bench.report.reading import read
+from bench.spec import Experiment, SpecError
+from bench.stack.systems import SYSTEMS
+
+_SYSTEM = re.compile(r"([a-z0-9][a-z0-9-]*)(?::(\d+))?")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asked for."""
+
+    a: str
+    """`queued:2`: name and worker count; two workers where it is left out."""
+    b: str
+    load: str = "0.8C"
+    pairs: int = ENOUGH
+    window: str = "10s"
+    warmup: str = "2S"
+    task: str | None = None
+    input: Any = None
+    deadline: str | None = None
+    seed: int | None = None
+    experiment: str | None = None
+    """Where systems of one's own, the task and its limits come from."""
+    reports: Path = Path("reports")
+    command: str = ""
+
+
+def ab(wish: Wish, asked: compare.Wish, console: Console) -> int:
+    """Run both and compare them; compare.json and compare.md go into the run folder.
+
+    Exit code: 0, 1 for a failed trial or a broken limit, 3 where nothing can be compared, 130 interrupted.
+    Raises SpecError and StackError when it can't begin.
+    """
+    how = compare.way(asked)
+    wanted = experiment(wish)
+    folder = request.new_folder(wish.reports, wanted.name)
+    if wish.pairs < ENOUGH:
+        console.print(
+            f"{wish.pairs} pairs: no verdict, which takes {ENOUGH}", style="bold red", highlight=False
+        )
+    ended = run.run(request.Request(wanted, folder, wish.command), console)
+    if ended == exits.INTERRUPTED:
+        console.print(f"and then compare with: bench compare {folder.path}", highlight=False, soft_wrap=True)
+        return ended
+    told = compare.between_systems(read(folder.path), how)
+    compare.keep(told, folder.path)
+    console.print()
+    compare.present(told, how, console)
+    return exits.gravest(ended, compare.code(told, how))
+
+
+def experiment(wish: Wish) -> Experiment:
+    """The experiment that compares the two. Raises SpecError: all that is wrong at once."""
+    base = spec.load(wish.experiment) if wish.experiment else None
+    own = base.systems if base else {}
+    sides = [_side(text, {*SYSTEMS, *own}) for text in (wish.a, wish.b)]
+    parts = [
+        {
+            "name": name,
+            "shows": "load",
+            "systems": [system],
+            "workers": [workers],
+            "rates": [wish.load],
+            "warmup": wish.warmup,
+            "window": wish.window,
+        }
+        for name, (system, workers) in zip(compare.PARTS, sides, strict=True)
+    ]
+    given: dict[str, Any] = base.model_dump(mode="json") if base else {"task": "spin", "deadline": "6S"}
+    given |= {
+        "name": "ab",
+        "title": f"{wish.a} against {wish.b} at {wish.load}",
+        "repeats": wish.pairs,
+        "reference_workers": sides[0][1],
+        "parts": parts,
+    }
+    if wish.task is not None:
+        given |= {"task": wish.task, "input": None}
+    if wish.input is not None:
+        given["input"] = wish.input
+    if wish.deadline is not None:
+        given |= {"deadline": wish.deadline, "gateway_timeout": None}
+    if wish.seed is not None:
+        given |= {"seed": wish.seed}
+    return spec.made(given, "bench ab")
+
+
+def _side(text: str, known: set[str]) -> tuple[str, int]:
+    match = _SYSTEM.fullmatch(text)
+    if match is None or match[1] not in known:
+        raise SpecError(
+            f'{text}: not a system; write for example "queued:2". There are {", ".join(sorted(known))}.'
+        )
+    usual = SYSTEMS[match[1]].workers if match[1] in SYSTEMS else System.workers
+    return match[1], int(match[2]) if match[2] else usual
