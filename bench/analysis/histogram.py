@@ -2,8 +2,8 @@
 
 Every power of two is cut into 1,024 equal buckets (as in Gil Tene's HdrHistogram, with binary digits), and a
 percentile is the middle of its bucket: off by half a bucket at most, 0.05 % of the value, between 1 µs and 34
-years. Infinities are counted beside them. What it saves is the sorted copy: memory does not grow with the number
-of values, and the histograms of parts add up to that of the whole.
+years. Infinities are counted beside them. What it saves is the sorted copy: memory does not grow with the
+number of values, and the histograms of parts add up to that of the whole.
 """
 
 from collections.abc import Iterator
