@@ -288,7 +288,7 @@ def _unbelievable(figures: Sequence[Figures]) -> tuple[str, ...]:
 def _idle(points: Iterable[tuple[str, Sequence[Figures], Sequence[Figures]]]) -> Iterable[str]:
     for point, a, b in points:
         for name, side in (("A", a), ("B", b)):
-            if side and not any(f.ledger.delivered for f in side):
+            if any(f.ledger.arrivals for f in side) and not any(f.ledger.delivered for f in side):
                 yield f"{point}: no job was finished in {name}"
 
 

@@ -62,7 +62,9 @@ def lines(told: Told) -> list[str]:
         unit = count(least, "pair") if contrast.paired else f"{count(least, 'trial')} a side"
         said.append(f"TOO FEW TRIALS: a verdict takes {ENOUGH} a side, and some figures have {unit}.")
     if contrast.empty:
-        said.append("NOTHING TO COMPARE: no trial of A and B has a figure to set side by side.")
+        said.append(
+            "NOTHING TO COMPARE: A and B have no trials, or no raw records of them, to set side by side."
+        )
     else:
         said.append(_tally(contrast))
     return said + verdicts(told.checks)
