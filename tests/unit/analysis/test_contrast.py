@@ -33,7 +33,8 @@ def trials(seconds, repeats=5, failed=0, **changes):
         ]
         jobs[:failed] = [j | {"outcome": "error"} for j in jobs[:failed]]
         part = changes.get("part", "load")
-        plan = trial(id=f"{part}-{seconds}-{n}", repeat=n, **changes)
+        steady = {"load": {"rate": 6.0}, "capacity": 8.0}
+        plan = trial(id=f"{part}-{seconds}-{n}", repeat=n, **{**steady, **changes})
         found.append(figures(records(jobs, of=plan), Result("done")))
     return found
 
