@@ -22,7 +22,10 @@ def read(path: Path) -> Analysis:
 
 def _tables(folder: RunFolder) -> Tables:
     """The columns that the analysis looks at: of a million jobs, half the time and memory."""
-    jobs = ("trial", "job", "phase", "arrival", "sent", "accepted", "done", "outcome", "status", "polls")
+    jobs = (
+        *("trial", "job", "phase", "arrival", "sent", "accepted", "done", "outcome", "status", "polls"),
+        "attempts",
+    )
     return Tables(
         jobs=folder.read("jobs", jobs),
         requests=folder.read("requests", ("trial", "kind", "sent")),
