@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.expand import expand
+from bench.load import arrivals
 from bench.plan import Box, Calibration, System, Trial, Work
 from bench.records import RunFolder
 from bench.spec import Experiment, load, parse
@@ -201,6 +202,8 @@ def schedule(trial: Trial) -> list[float]:
     load_, rng = trial.load, random.Random(trial.seed)
     if load_.arrivals in ("burst", "closed"):
         return [0.0005 * n for n in range(load_.size)]
+    if load_.steps:
+        return arrivals.schedule(load_, trial.seed)
     t, found, end = 0.0, [], load_.warmup + load_.window
     while (t := t + (rng.expovariate(load_.rate) if load_.arrivals == "poisson" else 1 / load_.rate)) < end:
         found.append(t)
@@ -522,6 +525,22 @@ arrivals = "burst"
 sizes = [6]
 input = { seconds = 1.0, gil = "held" }
 deadline = "60s"
+[[parts]]
+name = "pulse"
+shows = "metastability"
+systems = ["blocking", "queued"]
+arrivals = "pulse"
+capacity = "own"
+pulse = { base = "0.5C", peak = "3C", before = "40S", length = "20S", after = "160S" }
+retries = { policy = "jitter", after = "5S", base = "1S", budget = "10%" }
+[[parts]]
+name = "stairs"
+shows = "metastability"
+systems = ["gunicorn", "queued"]
+arrivals = "stairs"
+capacity = "own"
+rates = ["0.4C", "0.8C", "1.6C"]
+step = "20S"
 """
 """A small experiment with every kind of part."""
 

@@ -94,12 +94,19 @@ class Recovery:
 
 @dataclass(frozen=True)
 class Stair:
-    """One step of the stairs. Rates per second."""
+    """One step of the stairs."""
 
-    planned: float
-    offered: float
-    goodput: float
+    rate: float
+    """Offered jobs per second, by the plan."""
+    share: float
+    """Share of what arrived that got a correct result within D; NaN where nothing arrived."""
     attempts: float
+    """Submissions per job; NaN without jobs."""
+
+    @property
+    def goodput(self) -> float:
+        """Jobs per second: the share of the planned rate, so that chance in the arrivals is not in it."""
+        return self.rate * self.share
 
 
 @dataclass(frozen=True)
@@ -173,8 +180,7 @@ def hysteresis(records: TrialRecords) -> Hysteresis:
     stairs = []
     for step in records.trial.load.steps:
         phase = view.phase(at + SETTLING * step.seconds, at + step.seconds)
-        counted = (1 - SETTLING) * step.seconds
-        stairs.append(Stair(step.rate, phase.arrivals / counted, phase.in_time / counted, phase.attempts))
+        stairs.append(Stair(step.rate, phase.share, phase.attempts))
         at += step.seconds
     top = len(stairs) // 2
     up, down = tuple(stairs[: top + 1]), tuple(reversed(stairs[top:]))
@@ -182,7 +188,7 @@ def hysteresis(records: TrialRecords) -> Hysteresis:
 
 
 def _gap(up: Sequence[Stair], down: Sequence[Stair]) -> float:
-    rates = np.array([s.planned for s in up])
+    rates = np.array([s.rate for s in up])
     lost = np.array([u.goodput - d.goodput for u, d in zip(up, down, strict=True)])
     whole = float(np.trapezoid(rates, rates))
     return float(np.trapezoid(lost, rates)) / whole if whole > 0 else math.nan

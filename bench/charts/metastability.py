@@ -127,11 +127,11 @@ def hysteresis_chart(trials: Sequence[Climbed]) -> Chart | None:
     ]
     title = f"The same load, before and after an overload: {'; '.join(parts)}"
     how = (
-        "The offered load goes up in stairs and down again. Filled marks: goodput on the way up; hollow ones: "
-        "on the way down, at the same loads. Thin line: all that was offered. The coloured area is what the "
-        "overload left behind: there, what is delivered depends on where the system comes from."
+        "The offered load goes up in stairs and down again. Filled marks: goodput on the way up; hollow "
+        "ones: on the way down, at the same loads. Thin line: all that was offered. The coloured area is "
+        "what the overload left behind: there, what is delivered depends on where the system comes from."
     )
-    most = max(s.offered for t in trials for s in (*t.courses[0].up, *t.courses[0].down))
+    most = max(s.rate for t in trials for s in t.courses[0].up)
 
     def draw(context: Context) -> Canvas:
         canvas = Canvas.make("hysteresis", title, len(trials), 3.0, stamp=context.stamp)
@@ -181,4 +181,4 @@ def _stairs_panel(
 
 
 def _line(stairs: Sequence[Stair]) -> tuple[list[float], list[float]]:
-    return [s.offered for s in stairs], [s.goodput for s in stairs]
+    return [s.rate for s in stairs], [s.goodput for s in stairs]

@@ -33,6 +33,8 @@ KINDS = {
     "percentile-curve",
     "timeline-memory",
     "waiting-per-user",
+    "metastability",
+    "hysteresis",
 }
 
 

@@ -88,18 +88,14 @@ def stairs(trials: Sequence[Climbed]) -> Finding | None:
         last = course.down[0]
         told.append(
             f"{trial.series.label} delivers {_less(gaps[len(gaps) // 2])} on the way down than on the way up"
-            f" ({_share(last.goodput, last.offered)} in time on the last stair)"
+            f" ({percent(last.share)} in time on the last stair)"
         )
     if not told:
         return None
-    top = max(s.planned for s in trials[0].courses[0].up)
+    top = max(s.rate for s in trials[0].courses[0].up)
     text = f"Stairs up to {figure(top)} jobs/s and down again: {'; '.join(told)}."
     return Finding("hysteresis", "Hysteresis", text)
 
 
 def _less(gap: float) -> str:
     return "as much" if abs(gap) < 0.05 else f"{percent(abs(gap))} {'less' if gap > 0 else 'more'}"
-
-
-def _share(goodput: float, offered: float) -> str:
-    return percent(goodput / offered) if offered > 0 else "–"
