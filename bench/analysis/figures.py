@@ -36,6 +36,8 @@ class Figures:
     usage: Usage
     problems: tuple[str, ...]
     validity: Validity = field(default_factory=Validity)
+    attempts: float = math.nan
+    """Submissions per job of the window, of those that were sent at all; NaN where none was."""
 
     @property
     def capacity(self) -> float:
@@ -79,4 +81,10 @@ def figures(records: TrialRecords, result: Result) -> Figures:
         polling=polling(records),
         usage=usage(records),
         problems=problems(records, counted),
+        attempts=_attempts(records),
     )
+
+
+def _attempts(records: TrialRecords) -> float:
+    tried = records.jobs.attempts[records.jobs.window & (records.jobs.attempts > 0)]
+    return float(tried.mean()) if len(tried) else math.nan

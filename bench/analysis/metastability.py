@@ -9,6 +9,7 @@ Goodput is counted where a job arrived, not where it ended: both rates then coun
 falls into a later bin than its arrival.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,10 +59,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Course:
-    """One trial in bins, seconds since the window began. All arrays have the bins' length."""
+    """One trial in bins that do not reach over the pulse's borders."""
 
-    start: Floats
-    length: float
+    edges: Floats
+    """Seconds since the window began, one more than there are bins; each of the other arrays has a bin's."""
     offered: Floats
     """Jobs per second that arrived."""
     goodput: Floats
@@ -117,7 +118,8 @@ class Hysteresis:
     down: tuple[Stair, ...]
     gap: float
     """Area between the way up and the way down, as a share of the area under the offered load over the same
-    rates: 0 where the past does not matter, 1 where what carried everything carries nothing any more."""
+    rates: 0 where the past does not matter, 1 where what carried everything carries nothing any more. NaN
+    where the lowest stair was not carried on the way up: there is nothing to compare with."""
 
 
 def recovery(records: TrialRecords) -> Recovery:
@@ -135,10 +137,10 @@ def recovery(records: TrialRecords) -> Recovery:
     begin, end = steps[0].seconds, steps[0].seconds + steps[1].seconds
     stop = end + steps[2].seconds
     late_from = end + max(PATIENCE * records.trial.work.service_time, 2 * own_backlog(records))
-    course = view.course(_bin_length(records), stop)
+    course = view.course(_edges((0.0, begin, end, stop), _bin_length(records)))
     before, after = view.phase(0.0, begin), view.phase(end, stop)
     tail = view.phase(min(late_from, stop), stop)
-    time = _time_to_recovery(view, course, end, stop, HOLD * records.trial.work.service_time)
+    time = _time_to_recovery(view, course.edges, end, HOLD * records.trial.work.service_time)
     state, why = _judged(records, before, tail, time, late_from - end)
     in_time = int(np.count_nonzero(view.in_time))
     return Recovery(
@@ -191,6 +193,8 @@ def _gap(up: Sequence[Stair], down: Sequence[Stair]) -> float:
     rates = np.array([s.rate for s in up])
     lost = np.array([u.goodput - d.goodput for u, d in zip(up, down, strict=True)])
     whole = float(np.trapezoid(rates, rates))
+    if not up[0].share >= CARRIED:
+        return math.nan
     return float(np.trapezoid(lost, rates)) / whole if whole > 0 else math.nan
 
 
@@ -199,10 +203,20 @@ def _bin_length(records: TrialRecords) -> float:
     return max(BIN * records.trial.work.service_time, JOBS_PER_BIN / base if base > 0 else 0.0)
 
 
-def _time_to_recovery(view: "_View", course: Course, end: float, stop: float, hold: float) -> float:
+def _edges(borders: Sequence[float], length: float) -> Floats:
+    """Each stretch between two borders in bins of about this length."""
+    parts = [
+        np.linspace(a, b, max(1, round((b - a) / length)), endpoint=False)
+        for a, b in itertools.pairwise(borders)
+    ]
+    return np.concatenate([*parts, borders[-1:]]).astype(np.float64)
+
+
+def _time_to_recovery(view: "_View", edges: Floats, end: float, hold: float) -> float:
     """Seconds from `end` to the first bin from which on goodput is back; NaN where there is none."""
-    for start in (end, *(t for t in course.start if t > end)):
-        own, rest = view.phase(start, min(start + course.length, stop)), view.phase(start, stop)
+    stop = float(edges[-1])
+    for start, until in itertools.pairwise(edges[edges >= end]):
+        own, rest = view.phase(start, until), view.phase(start, stop)
         if stop - start < hold or rest.arrivals < ENOUGH:
             break
         if own.arrivals and min(own.share, rest.share) >= GOOD:
@@ -249,14 +263,13 @@ class _View:
             float(self.attempts[first:last].mean()) if n else math.nan,
         )
 
-    def course(self, length: float, stop: float) -> Course:
-        """The whole window in bins; the last one takes what is left over."""
-        bins = max(1, round(stop / length))
-        width = stop / bins
-        place = np.clip((self.arrival / width).astype(np.int64), 0, bins - 1)
+    def course(self, edges: Floats) -> Course:
+        """The whole window in these bins."""
+        bins, width = len(edges) - 1, np.diff(edges)
+        place = np.clip(np.searchsorted(edges, self.arrival, side="right") - 1, 0, bins - 1)
         count = np.bincount(place, minlength=bins).astype(np.float64)
         good = np.bincount(place, weights=self.in_time, minlength=bins)
         tries = np.bincount(place, weights=self.attempts, minlength=bins)
         with np.errstate(invalid="ignore"):
             per_job = tries / count
-        return Course(np.arange(bins, dtype=np.float64) * width, width, count / width, good / width, per_job)
+        return Course(edges, count / width, good / width, per_job)

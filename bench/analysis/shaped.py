@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from bench.analysis.figures import Figures
 from bench.analysis.groups import ORDER, Point, Series
 from bench.analysis.metastability import Hysteresis, Recovery, State, hysteresis, recovery
@@ -46,6 +48,11 @@ class Climbed:
     series: Series
     courses: tuple[Hysteresis, ...]
     """One for each repeat."""
+
+    @property
+    def gap(self) -> float:
+        """The middle of the repeats' gaps; NaN where one of them has none."""
+        return float(np.median([c.gap for c in self.courses]))
 
 
 def pulsed(done: Sequence[Figures], bundles: Mapping[str, TrialRecords]) -> tuple[Pulsed, ...]:

@@ -1,13 +1,14 @@
 """A short overload and what remains of it: goodput over time under a pulse, hysteresis over stairs."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from bench.analysis.findings.metastability import back_words, pulse_words
+from bench.analysis.findings.metastability import SAME, pulse_words
 from bench.analysis.metastability import Recovery, Stair
 from bench.analysis.shaped import Climbed, Pulsed
-from bench.analysis.words import figure, listing, percent, seconds, sentence
+from bench.analysis.words import figure, percent, seconds, sentence
 from bench.charts.chart import Chart, Context
 from bench.charts.marks import guide, plot
 from bench.charts.palette import ALARM, INK, MUTED, SHADE, Look
@@ -22,11 +23,7 @@ def pulse_chart(trials: Sequence[Pulsed]) -> Chart | None:
     """Goodput and attempts over time, one panel for each system and kind of clients."""
     if not trials:
         return None
-    stay = [t.series.label for t in trials if t.state == "metastable"]
-    back = [back_words(t) for t in trials if t.state == "recovered"]
-    found = [f"{listing(stay)} {'stay' if len(stay) > 1 else 'stays'} down"] if stay else []
-    found += [f"{back[0]}" if len(back) == 1 else f"{len(back)} others come back"] if back else []
-    title = f"{sentence(pulse_words(trials))}: {'; '.join(found) or 'nothing can be told'}"
+    title = f"{sentence(pulse_words(trials))}: {_outcome(trials)}"
     how = (
         "Dashed: jobs that arrived per second. Filled: of them, those that got a correct result within D; "
         "where the two are apart, users go away with nothing. Shaded: the pulse; a dotted line marks when "
@@ -48,6 +45,15 @@ def pulse_chart(trials: Sequence[Pulsed]) -> Chart | None:
     return Chart("metastability", title, how, draw)
 
 
+def _outcome(trials: Sequence[Pulsed]) -> str:
+    """Counts: the panels say who, and the verdict says the rest."""
+    down = sum(t.state == "metastable" for t in trials)
+    back = sum(t.state == "recovered" for t in trials)
+    parts = [f"{down} of {len(trials)} {'stays' if down == 1 else 'stay'} down"] if down else []
+    parts += [f"{back} {'comes' if back == 1 else 'come'} back"] if back else []
+    return ", ".join(parts) or "nothing can be told"
+
+
 def _highest(r: Recovery) -> float:
     known = r.course.attempts[np.isfinite(r.course.attempts)]
     return float(known.max()) if len(known) else 1.0
@@ -56,8 +62,7 @@ def _highest(r: Recovery) -> float:
 def _pulse_panel(canvas: Canvas, panel: Panel, trial: Pulsed, tries: float, context: Context) -> None:
     r, plan = trial.recoveries[0], trial.series.points[0].trial
     look, course = context.look(trial.series), r.course
-    stop = sum(step.seconds for step in plan.load.steps)
-    edges = np.append(course.start, stop)
+    edges, stop = course.edges, float(course.edges[-1])
     top = canvas.axes(panel, bottom=FOOT + ATTEMPTS + GAP, height=GOODPUT)
     low = canvas.axes(panel, bottom=FOOT, height=ATTEMPTS)
     for axes in (top, low):
@@ -119,12 +124,7 @@ def hysteresis_chart(trials: Sequence[Climbed]) -> Chart | None:
     """Goodput over offered load, up and down the stairs, one panel for each system and kind of clients."""
     if not trials:
         return None
-    gaps = [sorted(c.gap for c in t.courses)[len(t.courses) // 2] for t in trials]
-    parts = [
-        f"{t.series.label} "
-        + ("comes down as it went up" if gap < 0.05 else f"is {percent(gap)} short on the way down")
-        for t, gap in zip(trials, gaps, strict=True)
-    ]
+    parts = [f"{t.series.label} {_gap(t)}" for t in trials]
     title = f"The same load, before and after an overload: {'; '.join(parts)}"
     how = (
         "The offered load goes up in stairs and down again. Filled marks: goodput on the way up; hollow "
@@ -135,20 +135,26 @@ def hysteresis_chart(trials: Sequence[Climbed]) -> Chart | None:
 
     def draw(context: Context) -> Canvas:
         canvas = Canvas.make("hysteresis", title, len(trials), 3.0, stamp=context.stamp)
-        for trial, gap in zip(trials, gaps, strict=True):
+        for trial in trials:
             panel = canvas.panel(
                 f"h-{trial.series.points[0].trial.id}",
                 f"goodput up and down the stairs of {trial.series.label}",
             )
-            _stairs_panel(canvas, panel, trial, gap, most, context)
+            _stairs_panel(canvas, panel, trial, most, context)
         return canvas
 
     return Chart("hysteresis", title, how, draw)
 
 
-def _stairs_panel(
-    canvas: Canvas, panel: Panel, trial: Climbed, gap: float, most: float, context: Context
-) -> None:
+def _gap(trial: Climbed) -> str:
+    if math.isnan(trial.gap):
+        return "did not carry the lowest load to begin with"
+    return (
+        "comes down as it went up" if trial.gap < SAME else f"is {percent(trial.gap)} short on the way down"
+    )
+
+
+def _stairs_panel(canvas: Canvas, panel: Panel, trial: Climbed, most: float, context: Context) -> None:
     look, course = context.look(trial.series), trial.courses[0]
     plan = trial.series.points[0].trial
     axes = canvas.axes(panel)
@@ -168,16 +174,21 @@ def _stairs_panel(
     )
     plot(axes, up_x, up_y, look)
     plot(axes, down_x, down_y, look, hollow=True)
-    for x, y, text in ((up_x, up_y, "up"), (down_x, down_y, "down")):
-        middle = len(x) // 2
+    for x, y, text, above in ((up_x, up_y, "up", True), (down_x, down_y, "down", False)):
         axes.annotate(
-            text, (x[middle], y[middle]), xytext=(0, 8 if text == "up" else -12),
-            textcoords="offset points", ha="center", size=7.4, color=look.light, weight="bold",
+            text, (x[1], y[1]), xytext=(-5 if above else 5, 8 if above else -12),
+            textcoords="offset points", ha="right" if above else "left", size=7.4, color=look.light,
+            weight="bold",
         )  # fmt: skip
     axes.set_xlabel("offered load, jobs/s")
     axes.set_ylabel("goodput, jobs/s")
     round_ticks(axes)
-    canvas.heading(axes, trial.series.label, f"gap {percent(max(0.0, gap))}", look.light)
+    canvas.heading(
+        axes,
+        trial.series.label,
+        "" if math.isnan(trial.gap) else f"gap {percent(max(0.0, trial.gap))}",
+        look.light,
+    )
 
 
 def _line(stairs: Sequence[Stair]) -> tuple[list[float], list[float]]:

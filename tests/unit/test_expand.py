@@ -18,7 +18,7 @@ BOX = Box(cpus=1.5, memory=2**31)
 def trials(name: str = "standard", **change) -> list[Trial]:
     """Expand a built-in experiment with S = 250 ms in a 1.5-vCPU box."""
     experiment = spec.load(name).model_copy(update=change)
-    works = {p.name: SLEEP if p.task == "sleep" else SPIN for p in experiment.parts}
+    works = {p.name: SLEEP if (p.task or experiment.task) == "sleep" else SPIN for p in experiment.parts}
     return expand(experiment, works, systems(experiment, None), BOX)
 
 

@@ -6,24 +6,41 @@ from collections.abc import Sequence
 from bench.analysis.findings import Finding
 from bench.analysis.metastability import Recovery
 from bench.analysis.shaped import Climbed, Pulsed
-from bench.analysis.words import figure, listing, percent, seconds, sentence
+from bench.analysis.words import figure, percent, seconds, sentence
+
+SAME = 0.05
+"""Gap below which the way down counts as the way up."""
 
 
 def metastability(trials: Sequence[Pulsed]) -> Finding | None:
     """Say of every system whether it came back."""
     if not trials:
         return None
+    lead = f"{sentence(pulse_words(trials))}: {outcome_words(trials)}."
+    told = [f"{sentence(t.series.label)}: {recovery_words(t)}." for t in trials if t.state != "can't tell"]
+    return Finding("metastability", "After a short overload", " ".join([lead, *told]), lead)
+
+
+def outcome_words(trials: Sequence[Pulsed]) -> str:
+    """Who stays down, who is back, and of whom nothing can be told, for each reason."""
     stay = [t.series.label for t in trials if t.state == "metastable"]
-    back = [t for t in trials if t.state == "recovered"]
-    lead = f"{sentence(pulse_words(trials))}: " + "; ".join(
-        [
-            *([f"{listing(stay)} {'stay' if len(stay) > 1 else 'stays'} down"] if stay else []),
-            *([f"{listing([back_words(t) for t in back])}"] if back else []),
-        ]
-    )
-    lead = f"{lead}." if stay or back else ""
-    told = [f"{t.series.label}: {recovery_words(t)}." for t in trials]
-    return Finding("metastability", "After a short overload", " ".join([lead, *told]).strip(), lead)
+    back = [back_words(t) for t in trials if t.state == "recovered"]
+    parts = [f"{_listed(stay)} {'stay' if len(stay) > 1 else 'stays'} down"] if stay else []
+    parts += [_listed(back)] if back else []
+    reasons: dict[str, list[str]] = {}
+    for t in trials:
+        if t.state == "can't tell":
+            reasons.setdefault(t.why, []).append(
+                f"{t.series.label} ({percent(t.recoveries[0].before.share)} "
+                f"in time before it, {percent(t.recoveries[0].after.share)} after it)"
+            )
+    parts += [f"it can't be told of {_listed(labels)}: {why}" for why, labels in reasons.items()]
+    return "; ".join(parts)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    """Labels have commas of their own."""
+    return " and ".join(labels) if len(labels) < 3 else f"{'; '.join(labels[:-1])}; and {labels[-1]}"
 
 
 def pulse_words(trials: Sequence[Pulsed]) -> str:
@@ -49,7 +66,7 @@ def _soon(time: float) -> str:
 
 
 def recovery_words(trial: Pulsed) -> str:
-    """One system's course in words."""
+    """The course of one system that came back or stayed down. Raises ValueError for another."""
     first = trial.recoveries[0]
     of = f" in {len(trial.recoveries)} repeats" if len(trial.recoveries) > 1 else ""
     if trial.state == "metastable":
@@ -64,8 +81,7 @@ def recovery_words(trial: Pulsed) -> str:
             f"recovered{of} {_soon(times[len(times) // 2])}; during the pulse {percent(first.during.share)} "
             f"were in time, with {attempts(first.during.attempts)} a job{_worked(first)}"
         )
-    shares = f"{percent(first.before.share)} in time before the pulse, {percent(first.after.share)} after it"
-    return f"can't tell, {trial.why} ({shares})"
+    raise ValueError("there is nothing to tell")
 
 
 def attempts(per_job: float) -> str:
@@ -81,21 +97,21 @@ def _worked(r: Recovery) -> str:
 
 def stairs(trials: Sequence[Climbed]) -> Finding | None:
     """Say how much of what was carried on the way up is missing on the way down."""
-    told = []
-    for trial in trials:
-        gaps = sorted(c.gap for c in trial.courses)
-        course = trial.courses[0]
-        last = course.down[0]
-        told.append(
-            f"{trial.series.label} delivers {_less(gaps[len(gaps) // 2])} on the way down than on the way up"
-            f" ({percent(last.share)} in time on the last stair)"
-        )
-    if not told:
+    if not trials:
         return None
     top = max(s.rate for s in trials[0].courses[0].up)
-    text = f"Stairs up to {figure(top)} jobs/s and down again: {'; '.join(told)}."
+    told = "; ".join(f"{t.series.label} {gap_words(t)}" for t in trials)
+    text = f"Stairs up to {figure(top)} jobs/s and down again: {told}."
     return Finding("hysteresis", "Hysteresis", text)
 
 
-def _less(gap: float) -> str:
-    return "as much" if abs(gap) < 0.05 else f"{percent(abs(gap))} {'less' if gap > 0 else 'more'}"
+def gap_words(trial: Climbed) -> str:
+    """`delivers 40 % less on the way down than on the way up, …`."""
+    first, last = trial.courses[0].up[0], trial.courses[0].down[0]
+    if math.isnan(trial.gap):
+        return f"did not carry the lowest stair even on the way up ({percent(first.share)} in time)"
+    ends = f"{percent(last.share)} in time on the last stair, {percent(first.share)} on the first"
+    if abs(trial.gap) < SAME:
+        return f"comes down as it went up ({ends})"
+    much = f"{percent(abs(trial.gap))} of the offer {'less' if trial.gap > 0 else 'more'}"
+    return f"delivers {much} on the way down than on the way up ({ends})"
