@@ -90,7 +90,7 @@ def _series(done: Sequence[Figures], chosen: Callable[[Arrivals], bool]) -> list
         alone = len({w for n, w, *_ in groups if n == name}) == 1
         found.append(
             Series(
-                label=f"{name if alone else f'{name} ×{workers}'}, {retry_words(retry)}",
+                label=f"{name if alone else f'{name} ×{workers}'} ({retry_words(retry)})",
                 name=name,
                 kind=own[0].trial.system.kind,
                 points=(Point(tuple(sorted(own, key=lambda f: f.trial.repeat))),),

@@ -129,7 +129,7 @@ def hysteresis_chart(trials: Sequence[Climbed]) -> Chart | None:
     how = (
         "The offered load goes up in stairs and down again. Filled marks: goodput on the way up; hollow "
         "ones: on the way down, at the same loads. Thin line: all that was offered. The coloured area is "
-        "what the overload left behind: there, what is delivered depends on where the system comes from."
+        "what the overload left behind: a backlog that takes its time, or retries that never end."
     )
     most = max(s.rate for t in trials for s in t.courses[0].up)
 
@@ -176,7 +176,7 @@ def _stairs_panel(canvas: Canvas, panel: Panel, trial: Climbed, most: float, con
     plot(axes, down_x, down_y, look, hollow=True)
     for x, y, text, above in ((up_x, up_y, "up", True), (down_x, down_y, "down", False)):
         axes.annotate(
-            text, (x[1], y[1]), xytext=(-5 if above else 5, 8 if above else -12),
+            text, (x[1], y[1]), xytext=(-6 if above else 7, 6),
             textcoords="offset points", ha="right" if above else "left", size=7.4, color=look.light,
             weight="bold",
         )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from bench.analysis.findings import Finding
 from bench.analysis.metastability import Recovery
 from bench.analysis.shaped import Climbed, Pulsed
-from bench.analysis.words import figure, percent, seconds, sentence
+from bench.analysis.words import figure, listing, percent, seconds, sentence
 
 SAME = 0.05
 """Gap below which the way down counts as the way up."""
@@ -17,7 +17,7 @@ def metastability(trials: Sequence[Pulsed]) -> Finding | None:
     if not trials:
         return None
     lead = f"{sentence(pulse_words(trials))}: {outcome_words(trials)}."
-    told = [f"{sentence(t.series.label)}: {recovery_words(t)}." for t in trials if t.state != "can't tell"]
+    told = [f"{t.series.label}: {recovery_words(t)}." for t in trials if t.state != "can't tell"]
     return Finding("metastability", "After a short overload", " ".join([lead, *told]), lead)
 
 
@@ -25,38 +25,38 @@ def outcome_words(trials: Sequence[Pulsed]) -> str:
     """Who stays down, who is back, and of whom nothing can be told, for each reason."""
     stay = [t.series.label for t in trials if t.state == "metastable"]
     back = [back_words(t) for t in trials if t.state == "recovered"]
-    parts = [f"{_listed(stay)} {'stay' if len(stay) > 1 else 'stays'} down"] if stay else []
-    parts += [_listed(back)] if back else []
+    parts = [f"{listing(stay)} {'stay' if len(stay) > 1 else 'stays'} down"] if stay else []
+    parts += [listing(back)] if back else []
     reasons: dict[str, list[str]] = {}
     for t in trials:
         if t.state == "can't tell":
             reasons.setdefault(t.why, []).append(
-                f"{t.series.label} ({percent(t.recoveries[0].before.share)} "
-                f"in time before it, {percent(t.recoveries[0].after.share)} after it)"
+                f"{t.series.label}, {percent(t.recoveries[0].before.share)} "
+                f"in time before it and {percent(t.recoveries[0].after.share)} after it"
             )
-    parts += [f"it can't be told of {_listed(labels)}: {why}" for why, labels in reasons.items()]
+    parts += [f"it can't be told of {listing(labels)}: {why}" for why, labels in reasons.items()]
     return "; ".join(parts)
 
 
-def _listed(labels: Sequence[str]) -> str:
-    """Labels have commas of their own."""
-    return " and ".join(labels) if len(labels) < 3 else f"{'; '.join(labels[:-1])}; and {labels[-1]}"
-
-
 def pulse_words(trials: Sequence[Pulsed]) -> str:
-    """`a pulse of 5 s at 2C on a base of 0.6C`, C being each system's own where they agree on it."""
-    trial = trials[0].series.points[0].trial
-    base, peak, after = trial.load.steps
-    if all(math.isclose(t.series.points[0].trial.load.relative, trial.load.relative) for t in trials):
-        scale = base.rate / trial.load.relative
-        rates = f"{figure(peak.rate / scale)} × capacity on a base of {figure(base.rate / scale)} ×"
-    else:
-        rates = f"{figure(peak.rate)} jobs/s on a base of {figure(base.rate)}"
-    return f"a pulse of {seconds(peak.seconds)} at {rates}, then {seconds(after.seconds)} of the base again"
+    """`a pulse of 5 s at 2 × capacity on a base of 0.5 ×, …`; less of it where the trials differ."""
+    shapes = {_shape(t) for t in trials}
+    if len(shapes) > 1:
+        return "a pulse of load, then the base load again"
+    ((base, _), (peak, length), (_, after)) = shapes.pop()
+    rates = f"{figure(peak)} × capacity on a base of {figure(base)} ×"
+    return f"a pulse of {seconds(length)} at {rates}, then {seconds(after)} of the base again"
+
+
+def _shape(trial: Pulsed) -> tuple[tuple[float, float], ...]:
+    """Rates in capacities, and seconds, both as people write them."""
+    load = trial.series.points[0].trial.load
+    unit = load.rate / load.relative
+    return tuple((round(step.rate / unit, 3), round(step.seconds, 3)) for step in load.steps)
 
 
 def back_words(trial: Pulsed) -> str:
-    """`queued, retries at once is back after 4 s`, or that it never left."""
+    """`queued (retries at once) is back after 4 s`, or that it never left."""
     times = [r.time for r in trial.recoveries]
     return f"{trial.series.label} is back {_soon(sorted(times)[len(times) // 2])}"
 
@@ -92,7 +92,8 @@ def attempts(per_job: float) -> str:
 def _worked(r: Recovery) -> str:
     if not math.isfinite(r.executed):
         return ""
-    return f"; over the whole trial the task ran {figure(r.executed)} times for each job in time"
+    often = "once" if figure(r.executed) == "1" else f"{figure(r.executed)} times"
+    return f"; over the whole trial the task ran {often} for each job in time"
 
 
 def stairs(trials: Sequence[Climbed]) -> Finding | None:

@@ -243,9 +243,16 @@ def test_the_finding_names_who_stays_down_and_who_comes_back():
     found = metastability(pulsed(*analysed(back, stuck)))
     assert found is not None
     assert found.lead.startswith("A pulse of 5 s at 2 × capacity on a base of 0.6 ×, then 60 s of the base")
-    assert "blocking, retries at once stays down" in found.lead
-    assert "queued, retries at once is back after" in found.lead
-    assert "Blocking, retries at once: metastable; before the pulse 100 % were in time" in found.text
+    assert "blocking (retries at once) stays down" in found.lead
+    assert "queued (retries at once) is back after" in found.lead
+    assert "blocking (retries at once): metastable; before the pulse 100 % were in time" in found.text
+
+
+def test_pulses_that_differ_share_no_figures():
+    """The sentence must not say of one system what was done to another."""
+    longer = (PULSE[0], Step(10.0, 6.0), PULSE[2])
+    both = pulsed(*analysed(served(pulse_trial(id="a")), served(pulse_trial(longer, "gunicorn", id="b"))))
+    assert metastability(both).lead.startswith("A pulse of load, then the base load again: ")
 
 
 def test_repeats_that_do_not_agree_are_said_not_to():
@@ -254,7 +261,7 @@ def test_repeats_that_do_not_agree_are_said_not_to():
     b = served(replace(pulse_trial(id="b"), repeat=2))
     (found,) = pulsed(*analysed(a, b))
     assert (found.state, found.why) == ("can't tell", "the repeats do not agree")
-    assert "it can't be told of blocking, retries at once (" in metastability([found]).lead
+    assert "it can't be told of blocking (retries at once), " in metastability([found]).lead
     assert "the repeats do not agree" in metastability([found]).lead
 
 
@@ -273,8 +280,8 @@ def test_policies_are_told_apart_and_stairs_have_their_words():
     careful = Retry("jitter", 4, AFTER, 0.2, 2.0, 0.1)
     two = pulsed(*analysed(served(pulse_trial(id="a")), served(pulse_trial(id="b", retry=careful))))
     assert [t.series.label for t in two] == [
-        "blocking, retries at once",
-        "blocking, back-off with jitter, budget 10 %",
+        "blocking (retries at once)",
+        "blocking (back-off with jitter, budget 10 %)",
     ]
     up_and_down = climbed(*analysed(simulated(pulse_trial(CLIMB))))
     assert "of the offer less on the way down than on the way up" in stairs(up_and_down).text
