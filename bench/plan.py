@@ -43,7 +43,7 @@ class System:
     worker_nice: int = 0
     """Niceness of worker processes: > 0 lets web, broker and store go first."""
     max_wait: float | None = None
-    """Admission by a `queued` web: what would wait for more seconds is answered 503; None: it takes all."""
+    """Admission by a `queued` web: what would wait for more seconds is answered 429; None: it takes all."""
     url: str | None = None
     """For `external`: where it answers."""
 

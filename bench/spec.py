@@ -113,7 +113,7 @@ class SystemSpec(_Strict):
     services_in_box: bool = True
     worker_nice: Annotated[int, Field(ge=0, le=19)] = 0
     max_wait: _Positive | None = None
-    """Admission: what would wait longer is told 503 with Retry-After."""
+    """Admission: what would wait longer is told 429 with Retry-After."""
 
     @model_validator(mode="after")
     def _only_the_queue_knows_how_long_a_job_will_wait(self) -> Self:

@@ -112,7 +112,7 @@ def system_words(system: System) -> str:
         admission = (
             ""
             if system.max_wait is None
-            else f", says 503 to what would wait for more than {seconds(system.max_wait)}"
+            else f", says 429 to what would wait for more than {seconds(system.max_wait)}"
         )
         return f"{text}: results {path}{outside}{admission}"
     if system.kind == "external":

@@ -174,7 +174,10 @@ def _stairs_panel(canvas: Canvas, panel: Panel, trial: Climbed, most: float, con
     )
     plot(axes, up_x, up_y, look)
     plot(axes, down_x, down_y, look, hollow=True)
-    for x, y, text, above in ((up_x, up_y, "up", True), (down_x, down_y, "down", False)):
+    ways = [(up_x, up_y, "up", True), (down_x, down_y, "down", False)]
+    if abs(trial.gap) < SAME:
+        ways = [(up_x, up_y, "up and down", True)]
+    for x, y, text, above in ways:
         axes.annotate(
             text, (x[1], y[1]), xytext=(-6 if above else 7, 6),
             textcoords="offset points", ha="right" if above else "left", size=7.4, color=look.light,

@@ -152,9 +152,9 @@ def test_a_job_that_was_accepted_is_never_submitted_again(carry_out):
 
 
 def test_the_polite_wait_as_long_as_they_are_told(carry_out):
-    """503 with Retry-After: 1 from admission; the second attempt comes no earlier than that."""
+    """429 with Retry-After: 1 from admission; the second attempt comes no earlier than that."""
     polite = Retry("jitter", attempts=2, base=0.2, cap=0.2)
-    with StubServer(lambda n: Reply(status=503, retry_after="1") if n == 0 else Reply()) as server:
+    with StubServer(lambda n: Reply(status=429, retry_after="1") if n == 0 else Reply()) as server:
         jobs, _ = carry_out(server, face="jobs", load=ONE, retry=polite)
     assert [(j["outcome"], j["attempts"]) for j in jobs] == [("ok", 2)]
     assert all(b - a >= 0.99 for a, b in pairwise(server.asked))

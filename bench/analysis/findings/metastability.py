@@ -17,7 +17,7 @@ def metastability(trials: Sequence[Pulsed]) -> Finding | None:
     if not trials:
         return None
     lead = f"{sentence(pulse_words(trials))}: {outcome_words(trials)}."
-    told = [f"{t.series.label}: {recovery_words(t)}." for t in trials if t.state != "can't tell"]
+    told = [f"{t.series.label}: {recovery_words(t)}." for t in trials]
     return Finding("metastability", "After a short overload", " ".join([lead, *told]), lead)
 
 
@@ -30,10 +30,7 @@ def outcome_words(trials: Sequence[Pulsed]) -> str:
     reasons: dict[str, list[str]] = {}
     for t in trials:
         if t.state == "can't tell":
-            reasons.setdefault(t.why, []).append(
-                f"{t.series.label}, {percent(t.recoveries[0].before.share)} "
-                f"in time before it and {percent(t.recoveries[0].after.share)} after it"
-            )
+            reasons.setdefault(t.why, []).append(t.series.label)
     parts += [f"it can't be told of {listing(labels)}: {why}" for why, labels in reasons.items()]
     return "; ".join(parts)
 
@@ -66,7 +63,7 @@ def _soon(time: float) -> str:
 
 
 def recovery_words(trial: Pulsed) -> str:
-    """The course of one system that came back or stayed down. Raises ValueError for another."""
+    """One system's course in words."""
     first = trial.recoveries[0]
     of = f" in {len(trial.recoveries)} repeats" if len(trial.recoveries) > 1 else ""
     if trial.state == "metastable":
@@ -81,7 +78,8 @@ def recovery_words(trial: Pulsed) -> str:
             f"recovered{of} {_soon(times[len(times) // 2])}; during the pulse {percent(first.during.share)} "
             f"were in time, with {attempts(first.during.attempts)} a job{_worked(first)}"
         )
-    raise ValueError("there is nothing to tell")
+    shares = f"{percent(first.before.share)} in time before the pulse, {percent(first.after.share)} after it"
+    return f"can't tell{of}; {shares}"
 
 
 def attempts(per_job: float) -> str:

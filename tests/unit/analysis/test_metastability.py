@@ -261,8 +261,11 @@ def test_repeats_that_do_not_agree_are_said_not_to():
     b = served(replace(pulse_trial(id="b"), repeat=2))
     (found,) = pulsed(*analysed(a, b))
     assert (found.state, found.why) == ("can't tell", "the repeats do not agree")
-    assert "it can't be told of blocking (retries at once), " in metastability([found]).lead
-    assert "the repeats do not agree" in metastability([found]).lead
+    said = "it can't be told of blocking (retries at once): the repeats do not agree."
+    assert metastability([found]).lead.endswith(said)
+    assert (
+        "can't tell in 2 repeats; 100 % in time before the pulse, 0 % after it" in metastability([found]).text
+    )
 
 
 def test_a_trial_that_may_not_be_believed_has_no_verdict():
