@@ -8,12 +8,16 @@ import random
 import zlib
 from dataclasses import replace
 
-from bench.plan import Box, Kind, Load, System, Trial, Work
-from bench.spec import Experiment, PartSpec
+from bench.plan import Box, Kind, Load, Retry, Step, System, Trial, Work
+from bench.spec import Experiment, PartSpec, RetrySpec, SpecError
 
 POLL_FLOOR = 0.1
 """Seconds; the least of an interval given in multiples of S. Below it, polling a web server at 1.8 ms of its
 CPU a poll would be most of the work."""
+
+
+DEFAULT_ATTEMPTS = 4
+"""Attempts of a client that retries, where nothing is said: three retries, as urllib3 has it by default."""
 
 
 def capacity(kind: Kind, workers: int, work: Work, cpus: float) -> float:
@@ -44,6 +48,7 @@ def expand(
 
     `works` gives each part's calibrated work by part name, `systems` each system by name. Repeats are
     interleaved: all trials of repeat 1 in an order shuffled by the experiment's seed, then all of repeat 2.
+    Raises SpecError where a client's time-out turns out to be no shorter than the deadline.
     """
     rounds: dict[int, list[Trial]] = {}
     for part in experiment.parts:
@@ -66,14 +71,22 @@ def _part_trials(
     gateway = (experiment.gateway_timeout or part.deadline or experiment.deadline).seconds(service)
     interval = part.poll_interval or experiment.poll_interval
     poll = max(POLL_FLOOR if interval.in_service_times else 0.0, interval.seconds(service))
+    retry = retry_of(part.retries, service)
+    if retry.after >= deadline:
+        raise SpecError(
+            f"part {part.name}: retries.after ({retry.after:g} s here) must be shorter than the deadline "
+            f"({deadline:g} s): whoever gives up when it is too late has nothing to try again for"
+        )
     trials = []
     for name in part.systems:
+        own = experiment.systems.get(name)
+        max_wait = own.max_wait.seconds(service) if own and own.max_wait else None
         # Threads do not come in workers: the one-process server is measured once, not once a worker count.
         counts = part.workers[:1] if systems[name].kind in ("blocking", "external") else part.workers
         for workers in counts:
-            system = replace(systems[name], workers=workers)
+            system = replace(systems[name], workers=workers, max_wait=max_wait)
             able = capacity(system.kind, workers, work, box.cpus)
-            for load in part_loads(part, reference, service):
+            for load in part_loads(part, able if part.capacity == "own" else reference, service):
                 for repeat in range(1, (part.repeats or experiment.repeats) + 1):
                     trials.append(
                         Trial(
@@ -90,21 +103,51 @@ def _part_trials(
                             drain_limit=(
                                 part.drain.seconds(service)
                                 if part.drain
-                                else drain_limit(load, able, deadline)
+                                else drain_limit(load, able, deadline) + retry.longest
                             ),
                             repeat=repeat,
                             seed=zlib.crc32(f"{experiment.seed}/{work.task}/{load.label}/{repeat}".encode()),
                             capacity=able,
                             needs_memory_cap=part.needs_memory_cap,
-                            connection_limit=max(1, int(deadline * able)) if system.kind == "bounded" else 0,
+                            connection_limit=(
+                                connection_limit(able, deadline, retry) if system.kind == "bounded" else 0
+                            ),
+                            retry=retry,
                         )
                     )
     return trials
 
 
+def connection_limit(able: float, deadline: float, retry: Retry) -> int:
+    """How many requests a bounded system admits: what it can do before nobody waits for it any more.
+
+    With clients that give up before D, half of what it can do until then: the work of one who has gone goes
+    on while another takes the place, and both together should take no longer than clients wait.
+    """
+    return max(1, int((min(deadline, retry.after / 2) if retry.after else deadline) * able))
+
+
+def retry_of(spec: RetrySpec | None, service_time: float) -> Retry:
+    """The policy in seconds, given S. Without a cap, pauses double up to the last one."""
+    if spec is None:
+        return Retry()
+    attempts = 1 if spec.policy == "none" else spec.attempts or DEFAULT_ATTEMPTS
+    base = spec.base.seconds(service_time) if spec.base else 0.0
+    return Retry(
+        policy=spec.policy,
+        attempts=attempts,
+        after=spec.after.seconds(service_time) if spec.after else 0.0,
+        base=base,
+        cap=spec.cap.seconds(service_time) if spec.cap else base * 2.0 ** max(0, attempts - 2),
+        budget=spec.budget or 0.0,
+    )
+
+
 def part_loads(part: PartSpec, reference: float, service_time: float) -> list[Load]:
-    """The loads of a part, given the reference capacity C in jobs/s and S in seconds."""
+    """The loads of a part, given the capacity in jobs/s that its C means and S in seconds."""
     warmup = part.warmup.seconds(service_time)
+    if part.pulse or part.step:
+        return [_shaped(part, reference, service_time, warmup)]
     floor = part.window_min.seconds(service_time)
     window = part.window.seconds(service_time) if part.window else 0.0
     loads = []
@@ -136,8 +179,33 @@ def part_loads(part: PartSpec, reference: float, service_time: float) -> list[Lo
     return loads
 
 
+def _shaped(part: PartSpec, reference: float, service_time: float, warmup: float) -> Load:
+    """A pulse or stairs."""
+    if part.pulse:
+        pulse = part.pulse
+        shape = [(pulse.base, pulse.before), (pulse.peak, pulse.length), (pulse.base, pulse.after)]
+        label = f"pulse-{pulse.base}-{pulse.peak}"
+    else:
+        assert part.step is not None
+        up = [(rate, part.step) for rate in part.rates]
+        shape = [*up, *reversed(up[:-1])]
+        label = f"stairs-{part.rates[0]}-{part.rates[-1]}"
+    steps = tuple(Step(rate.per_second(reference), length.seconds(service_time)) for rate, length in shape)
+    return Load(
+        arrivals=part.arrivals,
+        rate=steps[0].rate,
+        warmup=warmup,
+        window=sum(step.seconds for step in steps),
+        label=label,
+        relative=steps[0].rate / reference,
+        steps=steps,
+    )
+
+
 def jobs_offered(load: Load) -> float:
     """How many jobs a load brings, warm-up included."""
+    if load.steps:
+        return load.rate * load.warmup + sum(step.rate * step.seconds for step in load.steps)
     return load.rate * (load.warmup + load.window) if load.rate else load.size * max(1, load.jobs_per_user)
 
 
@@ -149,9 +217,16 @@ def drain_limit(load: Load, capacity: float, deadline: float) -> float:
     machine would look as if the system had lost it.
     """
     slow = capacity / 2
-    offered = jobs_offered(load)
-    worked = slow * (load.warmup + load.window) if load.rate else 0.0
-    return deadline + 2 * max(0.0, offered - worked) / slow + 10.0
+    if load.steps:
+        backlog = 0.0
+        for (
+            step
+        ) in load.steps:  # what a base rate leaves idle after the peak works off the backlog, not before
+            backlog = max(0.0, backlog + (step.rate - slow) * step.seconds)
+    else:
+        worked = slow * (load.warmup + load.window) if load.rate else 0.0
+        backlog = max(0.0, jobs_offered(load) - worked)
+    return deadline + 2 * backlog / slow + 10.0
 
 
 def expected_seconds(trial: Trial) -> float:
@@ -160,5 +235,6 @@ def expected_seconds(trial: Trial) -> float:
     offered = jobs_offered(load)
     work = offered / trial.capacity
     if trial.system.kind in ("blocking", "gunicorn", "bounded"):
-        work = min(work, load.warmup + load.window + trial.gateway_timeout)
+        patience = trial.retry.longest or trial.gateway_timeout
+        work = min(work, load.warmup + load.window + patience)
     return max(work, load.warmup + load.window + trial.work.service_time) + 3.0

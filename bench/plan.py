@@ -11,11 +11,16 @@ Kind = Literal["blocking", "gunicorn", "bounded", "as_published", "queued", "ext
 """How a system serves: Flask's threads, gunicorn's processes, the same behind a connection limit,
 the queue as the blog post published it, the queue as it should be, or a URL that already runs."""
 
-Arrivals = Literal["poisson", "constant", "burst", "closed"]
-"""How jobs come: the first three are open (by schedule), `closed` is N users one job at a time each."""
+Arrivals = Literal["poisson", "constant", "burst", "pulse", "stairs", "closed"]
+"""How jobs come: all but the last are open (by schedule), `closed` is N users one job at a time each. A pulse
+is a base rate, a higher one for a while, and the base rate again; stairs go up and down again."""
 
-Shows = Literal["load", "workers", "burst", "memory", "service_time", "closed"]
+Shows = Literal["load", "workers", "burst", "memory", "service_time", "closed", "metastability"]
 """Which chart a part of an experiment is made for."""
+
+RetryPolicy = Literal["none", "immediate", "backoff", "jitter"]
+"""When a client whose attempt failed tries again: never, at once, after pauses that double, or after a random
+part of such a pause."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class System:
     """Whether broker and store count against the box, or stand outside as a hosted broker would."""
     worker_nice: int = 0
     """Niceness of worker processes: > 0 lets web, broker and store go first."""
+    max_wait: float | None = None
+    """Admission by a `queued` web: what would wait for more seconds is answered 429; None: it takes all."""
     url: str | None = None
     """For `external`: where it answers."""
 
@@ -60,12 +67,22 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A stretch of constant rate in a pulse or stairs."""
+
+    rate: float
+    """Offered jobs per second."""
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Load:
     """How jobs arrive in one trial."""
 
     arrivals: Arrivals
     rate: float = 0.0
-    """Offered jobs per second (poisson, constant)."""
+    """Offered jobs per second (poisson, constant); of a pulse or stairs the first step's, at which the
+    warm-up comes too."""
     size: int = 0
     """Jobs in the burst, or users of the closed model."""
     warmup: float = 0.0
@@ -80,6 +97,31 @@ class Load:
     """As the experiment file wrote it, e.g. `1.2C`."""
     relative: float = 0.0
     """Offered rate as a multiple of the experiment's reference capacity, 0 where it has none."""
+    steps: tuple[Step, ...] = ()
+    """Pulse and stairs: what the window consists of, in order; each step's arrivals are Poisson."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """What a client does when an attempt to submit its job fails. Durations in seconds."""
+
+    policy: RetryPolicy = "none"
+    attempts: int = 1
+    """Attempts in all, the first included."""
+    after: float = 0.0
+    """The client's own time-out of one attempt; 0: it waits longer than the gateway does."""
+    base: float = 0.0
+    """The pause before the second attempt; it doubles from there. No meaning for `immediate`."""
+    cap: float = 0.0
+    """The longest pause that doubling comes to."""
+    budget: float = 0.0
+    """Share of the attempts of the last `budget_window` that may be retries, all clients together; 0: any."""
+    budget_window: float = 10.0
+
+    @property
+    def longest(self) -> float:
+        """Seconds at most from a job's first attempt to the end of its last, as far as the client decides."""
+        return self.attempts * self.after + max(0, self.attempts - 1) * self.cap
 
 
 @dataclass(frozen=True)
@@ -120,6 +162,8 @@ class Trial:
     """Not run where memory is not capped and read back: it would eat the user's machine."""
     connection_limit: int = 0
     """`bounded`: connections in progress that nginx admits; 0 = no limit."""
+    retry: Retry = Retry()
+    """How clients behave when an attempt fails."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, nested."""
@@ -128,13 +172,15 @@ class Trial:
     @staticmethod
     def from_json(data: dict[str, Any]) -> "Trial":
         """Invert `to_json`. Raises TypeError or KeyError when the data is not a trial."""
-        plain = {k: v for k, v in data.items() if k not in {"system", "work", "load", "box"}}
+        plain = {k: v for k, v in data.items() if k not in {"system", "work", "load", "box", "retry"}}
+        load = {k: v for k, v in data["load"].items() if k != "steps"}
         return Trial(
             **plain,
             system=System(**data["system"]),
             work=Work(**data["work"]),
-            load=Load(**data["load"]),
+            load=Load(**load, steps=tuple(Step(**step) for step in data["load"].get("steps", ()))),
             box=Box(**data["box"]),
+            retry=Retry(**data.get("retry", {})),
         )
 
 

@@ -16,16 +16,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FORMAT = 1
-"""Version of the run folder. A reader refuses a later one."""
+FORMAT = 2
+"""Version of the run folder. A reader refuses a later one, and reads every earlier one: 2 added `attempts` to
+the jobs, and before it every job that was sent had one."""
 
 JOBS = pa.schema(
     [
         ("trial", pa.string()),
-        ("job", pa.string()),  # the client's X-Request-ID
+        ("job", pa.string()),  # the client's X-Request-ID; of its n-th attempt, n > 1: this and `.n`
         ("phase", pa.string()),  # warmup | window
         ("arrival", pa.float64()),  # due by the schedule
-        ("sent", pa.float64()),  # the generator began to send; NaN when it never did
+        ("sent", pa.float64()),  # the generator began to send the first attempt; NaN when it never did
         ("accepted", pa.float64()),  # 2xx to the submission; for a blocking system the result itself
         ("done", pa.float64()),  # the end for the client: result verified, refusal, failure, or cut-off
         ("outcome", pa.string()),  # see OUTCOMES
@@ -34,6 +35,7 @@ JOBS = pa.schema(
         ("polls", pa.int32()),
         ("wait", pa.float64()),  # from Server-Timing, NaN when absent
         ("run", pa.float64()),
+        ("attempts", pa.int32()),  # submissions, the first included; 0: never sent; null before format 2
     ]
 )
 OUTCOMES = (

@@ -23,8 +23,16 @@ from pydantic import (
     model_validator,
 )
 
-from bench.plan import Arrivals, Kind, Shows
-from bench.units import Duration, Rate, format_size, parse_duration, parse_rate, parse_size
+from bench.plan import Arrivals, Kind, RetryPolicy, Shows
+from bench.units import (
+    Duration,
+    Rate,
+    format_size,
+    parse_duration,
+    parse_rate,
+    parse_share,
+    parse_size,
+)
 
 BUILT_IN_SYSTEMS = (
     "blocking",
@@ -72,6 +80,7 @@ def _carried_by_json(value: Any) -> Any:
     return value
 
 
+_Share = Annotated[float, BeforeValidator(parse_share)]
 _Size = Annotated[int, BeforeValidator(lambda v: _enough(v if type(v) is int else parse_size(v)))]
 _Json = Annotated[Any, AfterValidator(_carried_by_json)]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
@@ -103,6 +112,14 @@ class SystemSpec(_Strict):
     heartbeat: _Duration = Duration(60.0)
     services_in_box: bool = True
     worker_nice: Annotated[int, Field(ge=0, le=19)] = 0
+    max_wait: _Positive | None = None
+    """Admission: what would wait longer is told 429 with Retry-After."""
+
+    @model_validator(mode="after")
+    def _only_the_queue_knows_how_long_a_job_will_wait(self) -> Self:
+        if self.max_wait is not None and self.kind != "queued":
+            raise ValueError(f'max_wait is for kind = "queued", not "{self.kind}": only it knows how long')
+        return self
 
     @model_validator(mode="after")
     def _heartbeat_is_absolute(self) -> Self:
@@ -110,6 +127,48 @@ class SystemSpec(_Strict):
             raise ValueError("heartbeat must be at least 1s and not in multiples of S")
         if self.kind == "external":
             raise ValueError('kind "external" is for `bench run --url`, not for experiment files')
+        return self
+
+
+class RetrySpec(_Strict):
+    """What clients do when an attempt to submit fails: `retries = { policy = "jitter", … }`."""
+
+    policy: RetryPolicy
+    attempts: Annotated[int, Field(ge=2, le=20)] | None = None
+    """In all, the first included; left out: 4."""
+    after: _Positive | None = None
+    """The client's own time-out of one attempt; left out: it waits until the gateway answers."""
+    base: _Positive | None = None
+    cap: _Positive | None = None
+    """Left out: pauses double as long as there are attempts."""
+    budget: _Share | None = None
+    """Share of all attempts of the last ten seconds that may be retries."""
+
+    @model_validator(mode="after")
+    def _pauses_fit_the_policy(self) -> Self:
+        pauses = self.base is not None or self.cap is not None
+        if self.policy in ("none", "immediate") and pauses:
+            raise ValueError(f'base and cap are for "backoff" and "jitter", not for "{self.policy}"')
+        if self.policy in ("backoff", "jitter") and self.base is None:
+            raise ValueError(f'policy = "{self.policy}" needs base, the first pause, e.g. base = "1S"')
+        if self.policy == "none" and (self.attempts is not None or self.budget is not None):
+            raise ValueError('attempts and budget are for clients that retry, not for "none"')
+        return self
+
+
+class PulseSpec(_Strict):
+    """A base rate, a higher one for a while, and the base rate again."""
+
+    base: _Rate
+    peak: _Rate
+    before: _Positive
+    length: _Positive
+    after: _Positive
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.base.in_capacities == self.peak.in_capacities and self.peak.amount <= self.base.amount:
+            raise ValueError(f"the peak ({self.peak}) must be above the base ({self.base})")
         return self
 
 
@@ -122,6 +181,13 @@ class PartSpec(_Strict):
     workers: Annotated[list[_Workers], Field(min_length=1)] = [2]
     arrivals: Arrivals = "poisson"
     rates: list[_Rate] = []
+    """Stairs: the rates on the way up; the way down mirrors them."""
+    capacity: Literal["reference", "own"] = "reference"
+    """What C means in this part's rates: what the reference workers can sustain, or each system itself."""
+    pulse: PulseSpec | None = None
+    step: _Positive | None = None
+    """Stairs: how long each rate is offered."""
+    retries: RetrySpec | None = None
     sizes: list[Annotated[int, Field(ge=1, le=100_000)]] = []
     warmup: _Duration = Duration(0.0)
     window: _Positive | None = None
@@ -240,8 +306,34 @@ def _contradictions(data: dict[str, Any]) -> Iterator[tuple[tuple[int | str, ...
             if name not in known:
                 yield (*here, "systems"), f"no system {name!r}; there are {', '.join(known)}"
         arrivals = part.get("arrivals", "poisson")
-        for wrong in _arrival_contradictions(part, arrivals):
+        for wrong in (*_shape_contradictions(part, arrivals), *_arrival_contradictions(part, arrivals)):
             yield here, wrong
+
+
+SHAPES = {
+    "pulse": 'pulse = { base = "0.6C", peak = "2C", before = "50S", length = "25S", after = "200S" }',
+    "stairs": 'step = "40S"',
+}
+"""Kinds of arrivals whose rate changes, and an example of the key that says how."""
+
+
+def _shape_contradictions(part: dict[str, Any], arrivals: object) -> Iterator[str]:
+    """What a pulse or stairs need, and what belongs to no other kind of arrivals."""
+    shaped = arrivals in SHAPES
+    if shaped != (part.get("shows") == "metastability"):
+        yield 'shows = "metastability" goes with arrivals = "pulse" or "stairs", and they with it'
+    for kind, example in SHAPES.items():
+        key = example.split()[0]
+        if arrivals == kind and key not in part:
+            yield f'arrivals = "{kind}" needs {key}, e.g. {example}'
+        if arrivals != kind and key in part:
+            yield f'{key} belongs to arrivals = "{kind}"'
+    if shaped and {"sizes", "window", "jobs"} & part.keys():
+        yield f'arrivals = "{arrivals}" says itself how long it is: no sizes, window or jobs'
+    if arrivals == "stairs" and not part.get("rates"):
+        yield 'arrivals = "stairs" needs rates for the way up, e.g. rates = ["0.3C", "0.6C", "1.2C"]'
+    if arrivals == "pulse" and "rates" in part:
+        yield "a pulse has its rates inside: pulse = { base = …, peak = …, … }"
 
 
 def _arrival_contradictions(part: dict[str, Any], arrivals: object) -> Iterator[str]:

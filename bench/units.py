@@ -13,6 +13,7 @@ _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2*
 _NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 _DURATION = re.compile(_NUMBER + r"\s*(ms|s|min|h|S)")
 _SIZE = re.compile(_NUMBER + r"\s*(B|kB|MB|GB|KiB|MiB|GiB)")
+_PERCENT = re.compile(_NUMBER + r"\s*%")
 _RATE = re.compile(_NUMBER + r"\s*(/s|/min|/h|/day|C)")
 
 
@@ -74,6 +75,20 @@ def parse_rate(text: object) -> Rate:
     if unit == "C":
         return Rate(amount, True)
     return Rate(amount / {"/s": 1, "/min": 60, "/h": 3600, "/day": 86_400}[unit])
+
+
+def parse_share(text: object) -> float:
+    """Read a share such as `10%` or 0.1; above 0 and at most 1. Raises ValueError with an example."""
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        share = float(text)
+    else:
+        match = _PERCENT.fullmatch(text.strip()) if isinstance(text, str) else None
+        if match is None:
+            raise ValueError(f'{text!r} is not a share; write for example "10%"')
+        share = float(match[1]) / 100
+    if not 0 < share <= 1:
+        raise ValueError(f"{text!r}: a share must be above 0 and at most 100 %")
+    return share
 
 
 def format_size(size: int) -> str:

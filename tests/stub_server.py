@@ -19,6 +19,8 @@ class Reply:
     """Seconds of work: before the answer of a blocking face, after the submission of a queued one."""
     status: int = 0
     """Answer to the submission instead of the usual one."""
+    hold: float = 0.0
+    """Seconds before the answer to `POST /jobs`."""
     drop: bool = False
     """Close the connection without an answer to the submission."""
     output: Any = None
@@ -55,6 +57,10 @@ class StubServer:
         self.jobs: dict[str, _Known] = {}
         self.submitted: list[str] = []
         """Correlation ids, in order."""
+        self.keys: list[str | None] = []
+        """Idempotency keys, likewise."""
+        self.asked: list[float] = []
+        """When each submission came, on the monotonic clock."""
         self.connections = 0
         self._behaviour, self._faces, self._right = behaviour, faces, right
         self._lock = threading.Lock()
@@ -76,10 +82,12 @@ class StubServer:
     def has(self, face: str) -> bool:
         return face in self._faces
 
-    def take(self, request_id: str, value: Any) -> tuple[str, _Known]:
+    def take(self, request_id: str, value: Any, idempotency_key: str | None = None) -> tuple[str, _Known]:
         with self._lock:
             n = len(self.submitted)
             self.submitted.append(request_id)
+            self.keys.append(idempotency_key)
+            self.asked.append(time.monotonic())
             reply = self._behaviour(n)
             key = f"job{n}"
             self.jobs[key] = _Known(reply, value, time.monotonic() + reply.delay, list(reply.polls))
@@ -129,7 +137,8 @@ def _handler(stub: StubServer, keep_alive: bool) -> type[BaseHTTPRequestHandler]
                 self.close_connection = True
                 return True
             if reply.status:
-                self.say(reply.status, {"detail": "as told"})
+                extra = {} if reply.retry_after is None else {"Retry_After": reply.retry_after}
+                self.say(reply.status, {"detail": "as told"}, **extra)
                 return True
             return False
 
@@ -148,9 +157,13 @@ def _handler(stub: StubServer, keep_alive: bool) -> type[BaseHTTPRequestHandler]
             data = json.loads(body)
             if "input" not in data:
                 return self.say(400, {"detail": "no input"})
-            key, known = stub.take(self.headers["X-Request-ID"], data["input"])
+            key, known = stub.take(
+                self.headers["X-Request-ID"], data["input"], self.headers["Idempotency-Key"]
+            )
             if self.path == "/run":
                 return self.work(known)
+            if known.reply.hold:
+                time.sleep(known.reply.hold)
             if self.refuse(known.reply):
                 return None
             extra = {} if known.reply.retry_after is None else {"Retry_After": known.reply.retry_after}

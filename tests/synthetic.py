@@ -545,6 +545,22 @@ arrivals = "burst"
 sizes = [6]
 input = { seconds = 1.0, gil = "held" }
 deadline = "60s"
+[[parts]]
+name = "pulse"
+shows = "metastability"
+systems = ["blocking", "queued"]
+arrivals = "pulse"
+capacity = "own"
+pulse = { base = "0.5C", peak = "3C", before = "40S", length = "20S", after = "160S" }
+retries = { policy = "jitter", after = "5S", base = "1S", budget = "10%" }
+[[parts]]
+name = "stairs"
+shows = "metastability"
+systems = ["gunicorn", "queued"]
+arrivals = "stairs"
+capacity = "own"
+rates = ["0.4C", "0.8C", "1.6C"]
+step = "20S"
 """
 """A small experiment with every kind of part."""
 

@@ -17,6 +17,7 @@ from bench.analysis.groups import (
 from bench.analysis.latency import Curve, Returns, curve, response_times, returns
 from bench.analysis.notes import Note, notes
 from bench.analysis.run import Run, RunDescriptionError, in_order
+from bench.analysis.shaped import climbed, pulsed
 from bench.analysis.tables import TableError, Tables, TrialRecords, split
 from bench.analysis.timeline import Timeline, timeline
 from bench.analysis.verdict import Groups, Verdict, verdict
@@ -89,6 +90,8 @@ def analyse(run: Run, tables: Tables) -> Analysis:
         memory=tuple(part_groups(done, "memory")),
         closed=tuple(part_groups(done, "closed")),
         service_time=tuple(service_time_groups(done)),
+        pulses=pulsed(done, bundles),
+        stairs=climbed(done, bundles),
     )
     each = [g for kind in (groups.bursts, groups.memory, groups.closed) for g in kind]
     came_back = {

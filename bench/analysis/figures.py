@@ -64,6 +64,8 @@ class Figures:
     """Whether the window still begins with a warm-up; None where that makes no sense."""
     censored: Percentiles | None = None
     """`response` with unfinished jobs as "at least so long"; None without any, or where that can't be."""
+    attempts: float = math.nan
+    """Submissions per job of the window, of those that were sent at all; NaN where none was."""
 
     @property
     def capacity(self) -> float:
@@ -115,6 +117,7 @@ def figures(records: TrialRecords, result: Result) -> Figures:
         canary=canary(records),
         warming=warming(records),
         censored=_censored(records, counted),
+        attempts=_attempts(records),
     )
     return replace(found, validity=_validity(found)) if result.status == "done" else found
 
@@ -149,3 +152,8 @@ def with_speed(rows: Sequence[Figures]) -> list[Figures]:
         reason = speed_reason(slow, f.trial.work)
         found.append(replace(f, validity=Validity((*f.validity.reasons, reason))) if reason else f)
     return found
+
+
+def _attempts(records: TrialRecords) -> float:
+    tried = records.jobs.attempts[records.jobs.window & (records.jobs.attempts > 0)]
+    return float(tried.mean()) if len(tried) else math.nan

@@ -11,7 +11,8 @@ from bench.plan import Kind, Trial, Work
 
 BLOCKING_KINDS: tuple[Kind, ...] = ("blocking", "gunicorn", "bounded")
 QUEUE_KINDS: tuple[Kind, ...] = ("as_published", "queued")
-_ORDER: tuple[Kind, ...] = (*BLOCKING_KINDS, *QUEUE_KINDS, "external")
+ORDER: tuple[Kind, ...] = (*BLOCKING_KINDS, *QUEUE_KINDS, "external")
+"""Kinds as charts and tables list them."""
 CROWDED = 6
 """Series that one chart holds and stays readable."""
 _ALIKE = 0.25
@@ -346,4 +347,4 @@ def _series(
                 points=tuple(Point.over(points[x]) for x in sorted(points)),
             )
         )
-    return tuple(sorted(found, key=lambda s: (_ORDER.index(s.kind), len(s.label), s.label)))
+    return tuple(sorted(found, key=lambda s: (ORDER.index(s.kind), len(s.label), s.label)))

@@ -123,8 +123,11 @@ def _probed(records: TrialRecords) -> tuple[Floats, Floats] | None:
     """Instants, and the jobs that were in the system by what was sampled there; None where nothing was.
 
     The queue as published hands its consumer everything that waits, and nobody can look into that: its
-    broker's count is no count of what waits.
+    broker's count is no count of what waits. A client that submits again is in no place between two attempts,
+    while what it gave up may still be in the server: its records say nothing of how many are there.
     """
+    if records.trial.retry.policy != "none":
+        return None
     if records.trial.system.kind == "queued":
         t, ready = samples(records, "queue", "ready")
         if not len(t) or not len(records.executions):

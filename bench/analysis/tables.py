@@ -17,6 +17,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+ATTEMPT = r"\.\d+$"
+"""What a repeated attempt's id has behind its job's (`bench.load.clients.Job.attempt_id`)."""
 REQUEST_KINDS = ("run", "submit", "poll", "result")
 PROBE = "probe-"
 """Ids of readiness probes start so; they are nobody's jobs."""
@@ -55,6 +57,8 @@ class Jobs:
     """Seconds before the run by the service's own Server-Timing, NaN where it says nothing."""
     run: Floats
     """Seconds of the run, by the same."""
+    attempts: Ints
+    """Submissions, the first included; 0 for a job that was never sent."""
 
     def __len__(self) -> int:
         return len(self.arrival)
@@ -129,7 +133,7 @@ class TrialRecords:
             start = float(arrivals[0]) if len(arrivals) else 0.0
         end = self.instant("window_ended")
         planned = start + self.trial.load.window
-        if self.trial.load.arrivals in ("poisson", "constant"):
+        if self.trial.load.arrivals in ("poisson", "constant", "pulse", "stairs"):
             # The schedule fixes the window exactly; the mark only shows where it was broken off.
             return start, planned if end is None or end >= planned - 0.05 else max(end, start)
         return start, planned if end is None else end
@@ -233,7 +237,18 @@ def _jobs(frame: pd.DataFrame) -> Jobs:
         polls=_ints(frame, "polls"),
         wait=_floats(frame, "wait"),
         run=_floats(frame, "run"),
+        attempts=_attempts(frame),
     )
+
+
+def _attempts(frame: pd.DataFrame) -> Ints:
+    """Submissions of each job; where none were counted (before format 2), one for each job that was sent."""
+    sent = np.isfinite(_floats(frame, "sent")).astype(np.int64)
+    if "attempts" not in frame.columns:
+        return sent
+    counted = frame["attempts"].to_numpy(dtype=np.float64, na_value=np.nan)
+    found: Ints = np.where(np.isfinite(counted), np.nan_to_num(counted), sent).astype(np.int64)
+    return found
 
 
 def _executions(frame: pd.DataFrame, index: pd.Index) -> Executions:
@@ -246,6 +261,10 @@ def _executions(frame: pd.DataFrame, index: pd.Index) -> Executions:
     else:
         first = {name: row for row, name in reversed(list(enumerate(index)))}
         job = np.array([first.get(name, -1) for name in frame["job"]], dtype=np.int64)
+    unknown = np.flatnonzero(job < 0)
+    if len(unknown) and index.is_unique:
+        names = frame["job"].iloc[unknown].astype(str).str.replace(ATTEMPT, "", regex=True)
+        job[unknown] = index.get_indexer(pd.Index(names))
     return Executions(
         job=job,
         start=_floats(frame, "start"),

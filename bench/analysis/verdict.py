@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from bench.analysis.figures import Figures
 from bench.analysis.findings import Finding, costs, load, parts
+from bench.analysis.findings.metastability import metastability, stairs
 from bench.analysis.findings.stages import taken_apart
 from bench.analysis.findings.workers import workers
 from bench.analysis.groups import LoadGroup, PartGroup, Point, WorkersGroup
 from bench.analysis.latency import Returns
 from bench.analysis.run import Run
+from bench.analysis.shaped import Climbed, Pulsed
 from bench.analysis.words import count
 
 
@@ -32,6 +34,8 @@ class Groups:
     memory: tuple[PartGroup, ...]
     closed: tuple[PartGroup, ...]
     service_time: tuple[PartGroup, ...]
+    pulses: tuple[Pulsed, ...] = ()
+    stairs: tuple[Climbed, ...] = ()
 
     def believable(self) -> "Groups":
         """Without the trials that the validity gate rejected."""
@@ -66,6 +70,7 @@ def verdict(run: Run, figures: Sequence[Figures], groups: Groups, returns: Mappi
     found += [parts.burst(group, returns) for group in groups.bursts]
     found += [parts.memory(group) for group in groups.memory] or [parts.memory_not_run(run)]
     found += [parts.closed(group, returns) for group in groups.closed]
+    found += [metastability(groups.pulses), stairs(groups.stairs)]
     found += workers(groups.workers)
     for group in groups.loads[:1]:
         found.append(load.bounded(group, _bursts_by_kind(groups.bursts)))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from bench.plan import Kind, System
+from bench.plan import Kind, Retry, System
 
 KIND_WORDS: dict[Kind, str] = {
     "blocking": "Flask's threads",
@@ -108,12 +108,27 @@ def system_words(system: System) -> str:
         return f"{text}, a dead consumer {'started again after 1 s' if system.restart else 'stays dead'}"
     if system.kind == "queued":
         path = "through the web API" if system.result_path == "api" else "straight into the store"
-        return f"{text}: results {path}" + (
-            "" if system.services_in_box else ", broker and store outside the box"
+        outside = "" if system.services_in_box else ", broker and store outside the box"
+        admission = (
+            ""
+            if system.max_wait is None
+            else f", says 429 to what would wait for more than {seconds(system.max_wait)}"
         )
+        return f"{text}: results {path}{outside}{admission}"
     if system.kind == "external":
         return f"{text} at {system.url}" if system.url else text
     return text
+
+
+def retry_words(retry: Retry) -> str:
+    """How clients try again: `no retries`, `retries at once`, `back-off with jitter, budget 10 %`."""
+    words = {
+        "none": "no retries",
+        "immediate": "retries at once",
+        "backoff": "back-off",
+        "jitter": "back-off with jitter",
+    }[retry.policy]
+    return f"{words}, budget {percent(retry.budget)}" if retry.budget else words
 
 
 def sentence(text: str) -> str:

@@ -9,6 +9,7 @@ from bench.charts.burst import burst_chart, closed_chart
 from bench.charts.chart import HOLLOW, Chart, Context
 from bench.charts.curve import curve_chart
 from bench.charts.load import load_charts, variant_charts
+from bench.charts.metastability import hysteresis_chart, pulse_chart
 from bench.charts.overhead import overhead_chart
 from bench.charts.palette import Palette
 from bench.charts.stages import stages_chart
@@ -40,6 +41,7 @@ def charts(analysis: Analysis) -> list[Chart]:
         maybe += [overload_timeline(group, analysis.timelines), curve_chart(analysis.curves, group)]
     maybe += [memory_timeline(g, analysis.timelines) for g in groups.memory]
     maybe += [waiting_chart(g) for g in groups.service_time]
+    maybe += [pulse_chart(groups.pulses), hysteresis_chart(groups.stairs)]
     found = [chart for chart in maybe if chart is not None]
     if all(f.validity.believable for f in analysis.done):
         return found
@@ -57,6 +59,7 @@ def every_series(analysis: Analysis) -> list[Series]:
     parts = [*groups.bursts, *groups.memory, *groups.closed, *groups.service_time]
     found = [s for load in groups.loads for s in load.series]
     found += [s for sweep in groups.workers for s in sweep.series]
+    found += [t.series for t in groups.pulses] + [t.series for t in groups.stairs]
     return found + [s for part in parts for s in part.series]
 
 

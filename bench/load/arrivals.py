@@ -15,8 +15,8 @@ Phase = Literal["warmup", "window"]
 def schedule(load: Load, seed: int) -> list[float]:
     """Seconds from the start of the load at which each job is due, in order.
 
-    Warm-up and window each hold rate × length arrivals; a burst comes whole at the window's start.
-    Raises ValueError for a closed load: its arrivals depend on the system.
+    Warm-up and window, and each step of a pulse or stairs, hold rate × length arrivals; a burst comes whole
+    at the window's start. Raises ValueError for a closed load: its arrivals depend on the system.
     """
     length = load.warmup + load.window
     match load.arrivals:
@@ -26,6 +26,14 @@ def schedule(load: Load, seed: int) -> list[float]:
             draw = random.Random(seed)
             warming = _poisson(load.rate, 0.0, load.warmup, draw)
             return warming + _poisson(load.rate, load.warmup, load.window, draw)
+        case "pulse" | "stairs":
+            draw = random.Random(seed)
+            offsets = _poisson(load.rate, 0.0, load.warmup, draw)
+            start = load.warmup
+            for step in load.steps:
+                offsets += _poisson(step.rate, start, step.seconds, draw)
+                start += step.seconds
+            return offsets
         case "burst":
             return [load.warmup] * load.size
         case "closed":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 import gevent
 
@@ -32,22 +33,29 @@ class Setting:
 class Asking:
     """A job's requests over its own connection: the `Ask` of `bench.load.clients`."""
 
-    def __init__(self, job: Job, setting: Setting, limit: float) -> None:
+    def __init__(self, job: Job, setting: Setting, limit: float, attempt_limit: float = inf) -> None:
+        """`limit`: seconds for any answer; `attempt_limit`: for the answer to a submission, where shorter."""
         self._job = job
         self._setting = setting
         self._limit = limit
+        self._attempt_limit = min(limit, attempt_limit)
         self._connection = Connection(setting.origin, setting.clock)
-        self._headers = {"X-Request-ID": job.id}
 
     def __call__(self, kind: RequestKind, method: str, path: str, name: str, body: bytes = b"") -> Answer:
         """Send, record, and note in the job what it saw. Also a request that is cut off is recorded."""
         job, began = self._job, self._setting.clock.now()
+        headers, limit = {"X-Request-ID": job.attempt_id}, self._limit
         if kind in ("run", "submit"):
-            job.sent = began
+            limit = self._attempt_limit
+            if job.attempts <= 1:
+                job.sent = began
+            if self._setting.assignment.retry.policy != "none" and kind == "submit":
+                headers["Idempotency-Key"] = job.id  # draft-ietf-httpapi-idempotency-key-header
+            self._connection.close()  # over a kept one a lost GET would be sent again, and start a second job
         if kind == "poll":
             job.polls += 1
         try:
-            answer = self._connection.exchange(method, path, self._limit, body, self._headers)
+            answer = self._connection.exchange(method, path, limit, body, headers)
         except BaseException:
             self._setting.recorder.request(
                 job.id, kind, began, self._setting.clock.now() - began, 0, 0, "cut off"

@@ -1,10 +1,10 @@
 """What the generator is to do, resolved: from a trial, or from Locust's command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.load.clients import Face
-from bench.plan import Kind, Load, Trial
+from bench.plan import Kind, Load, Retry, Trial
 
 MAX_IN_FLIGHT = 2_000
 """Jobs in flight beyond which arrivals are dropped, and counted as dropped."""
@@ -38,6 +38,7 @@ class Assignment:
     poll_interval: float
     drain_limit: float
     max_in_flight: int = MAX_IN_FLIGHT
+    retry: Retry = field(default_factory=Retry)
 
 
 def assignment_of(trial: Trial, max_in_flight: int = MAX_IN_FLIGHT) -> Assignment:
@@ -54,6 +55,7 @@ def assignment_of(trial: Trial, max_in_flight: int = MAX_IN_FLIGHT) -> Assignmen
         poll_interval=trial.poll_interval,
         drain_limit=trial.drain_limit,
         max_in_flight=max_in_flight,
+        retry=trial.retry,
     )
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from bench.load import answers
 from bench.load.answers import Answer
+from bench.load.retries import PASSING, Retries
 from bench.load.verifier import Verifier
 
 Face = Literal["run", "get", "jobs", "published"]
@@ -28,8 +29,6 @@ SHORTEST_PAUSE = 0.01
 """Seconds between two polls of one client at least, whatever the interval: no client polls in a busy loop."""
 UNKNOWN_PAUSE = 1.0
 """Seconds between polls, at least, once the server does not know the job any more."""
-PASSING = frozenset({0, 429, 502, 503, 504})
-"""Statuses of a poll that say nothing of the job: no answer, or something on the way restarts or is full."""
 DONE = frozenset({"done", "completed", "finished", "success"})
 """How a service that is spoken to as the post's may call a job that has its result."""
 STILL_RUNNING = frozenset({"processing", "queued", "pending", "running"})
@@ -40,7 +39,7 @@ class Job:
     """One job as its client knows it so far. Instants are Unix time in seconds, NaN until they come."""
 
     id: str
-    """Sent as X-Request-ID."""
+    """Its first attempt's X-Request-ID, and the Idempotency-Key of all of them."""
     phase: str
     arrival: float
     sent: float = nan
@@ -52,6 +51,16 @@ class Job:
     polls: int = 0
     wait: float = nan
     run: float = nan
+    attempts: int = 0
+    """Submissions so far, the one under way included."""
+
+    @property
+    def attempt_id(self) -> str:
+        """X-Request-ID of the attempt under way: the job's own, then `.2`, `.3` … behind it.
+
+        The journal tells the runs of one job apart by it; `bench.analysis.tables` finds the job again.
+        """
+        return self.id if self.attempts <= 1 else f"{self.id}.{self.attempts}"
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,8 @@ class Manner:
     verifier: Verifier
     prefix: str = ""
     """Path before every route, as in the origin's URL."""
+    retries: Retries | None = None
+    """Shared by all clients of a load; None: an attempt that fails is the end."""
 
 
 class Ask(Protocol):
@@ -89,17 +100,20 @@ def client_for(face: Face) -> Client:
 
 def run(job: Job, ask: Ask, manner: Manner) -> Outcome:
     """Ask for the result and wait for it: `POST /run`."""
-    return _blocking(job, ask("run", "POST", "/run", "/run", _input_body(manner)), manner)
+    answer = _submitted(job, ask, manner, "run", "POST", "/run", "/run", _input_body(manner))
+    return _blocking(job, answer, manner)
 
 
 def get(job: Job, ask: Ask, manner: Manner) -> Outcome:
     """Ask for the result as the post's blocking server has it: `GET /factorial?no=…`."""
-    return _blocking(job, ask("run", "GET", _post_path(manner), "/factorial"), manner)
+    return _blocking(
+        job, _submitted(job, ask, manner, "run", "GET", _post_path(manner), "/factorial"), manner
+    )
 
 
 def jobs(job: Job, ask: Ask, manner: Manner) -> Outcome:
     """Submit by `POST /jobs`, poll `GET /jobs/ID`, then fetch the result."""
-    answer = ask("submit", "POST", "/jobs", "/jobs", _input_body(manner))
+    answer = _submitted(job, ask, manner, "submit", "POST", "/jobs", "/jobs", _input_body(manner))
     if not 200 <= answer.status < 300:
         return _refused(job, answer)
     where = answers.path_of(answer.header("location"), manner.prefix) or _job_path(answer)
@@ -129,7 +143,7 @@ def jobs(job: Job, ask: Ask, manner: Manner) -> Outcome:
 
 def published(job: Job, ask: Ask, manner: Manner) -> Outcome:  # noqa: PLR0911 - one for each way it ends
     """Submit as the post has it, `GET /factorial?no=…`, and poll `/factorial/result?id=ID` for the output."""
-    answer = ask("submit", "GET", _post_path(manner), "/factorial")
+    answer = _submitted(job, ask, manner, "submit", "GET", _post_path(manner), "/factorial")
     if not 200 <= answer.status < 300:
         return _refused(job, answer)
     key = _field(answer, "id")
@@ -154,6 +168,32 @@ def published(job: Job, ask: Ask, manner: Manner) -> Outcome:  # noqa: PLR0911 -
         if "output" not in document or document["status"] not in DONE:
             return _failed(job, _failure(answer, document["status"]))
         return _delivered(job, answer, manner.verifier.objection_to(document["output"], answer.body))
+
+
+def _submitted(
+    job: Job,
+    ask: Ask,
+    manner: Manner,
+    kind: RequestKind,
+    method: str,
+    path: str,
+    name: str,
+    body: bytes = b"",
+) -> Answer:
+    """Submit, and again as the retry policy has it; the answer to the last attempt.
+
+    Only submissions are repeated: a job that was told 202 is accepted, and is polled from then on.
+    """
+    retries = manner.retries
+    if retries is not None:
+        retries.first()
+    while True:
+        job.attempts += 1
+        answer = ask(kind, method, path, name, body)
+        pause = None if retries is None else retries.pause(job.attempts, answer)
+        if pause is None:
+            return answer
+        ask.pause(pause)
 
 
 def _blocking(job: Job, answer: Answer, manner: Manner) -> Outcome:

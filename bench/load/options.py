@@ -12,8 +12,8 @@ from typing import Any, NoReturn, get_args
 from bench.load.assignment import MAX_IN_FLIGHT, Assignment, patience
 from bench.load.clients import Face
 from bench.load.errors import LoadError
-from bench.plan import Arrivals, Load
-from bench.units import parse_duration, parse_rate
+from bench.plan import Arrivals, Load, Retry, RetryPolicy
+from bench.units import parse_duration, parse_rate, parse_share
 from workloads import WorkloadError, load_task
 
 GROUP = "Queuebench"
@@ -78,6 +78,12 @@ def add_options(parser: Any) -> None:
     add("--drain", "Time after the window at which unfinished jobs are cut off", default="60s")
     add("--deadline", "How long a user waits. Default: 6S where S is set by the task, else 60s")
     add("--poll-interval", "Time between polls, where the server asks for no more", default="250ms")
+    add("--retries", f"When an attempt to submit fails: {', '.join(get_args(RetryPolicy))}. Default: none")
+    add("--attempts", "With --retries: attempts in all, the first included. Default: 4")
+    add("--attempt-timeout", "A client's own time-out of one attempt. Default: longer than the deadline")
+    add("--retry-base", "backoff and jitter: the first pause; it doubles from there. Default: 1s")
+    add("--retry-cap", "backoff and jitter: the longest pause. Default: 20s")
+    add("--retry-budget", 'At most this share of all attempts of ten seconds are retries, e.g. "10%%"')
     add("--max-in-flight", "Jobs in flight beyond which arrivals are dropped", default=str(MAX_IN_FLIGHT))
     add("--records", "Folder for the records of each job and request", form=False)
     add("--options", "Show this list", form=False, action=ShowOptions, nargs=0)
@@ -129,11 +135,47 @@ def read_options(options: Namespace) -> Chosen:
             poll_interval=_seconds("--poll-interval", options.poll_interval, service_time),
             drain_limit=_seconds("--drain", options.drain, service_time),
             max_in_flight=_whole("--max-in-flight", options.max_in_flight, 1),
+            retry=_retry(options, service_time),
         ),
         system=system or "queued",
         workers=options.workers,
         records=Path(options.records) if _given(options.records) else None,
         run_time_is_window=_run_time_is_window(options, load.arrivals),
+    )
+
+
+def _retry(options: Namespace, service_time: float | None) -> Retry:
+    """How clients try again."""
+    policy: RetryPolicy = options.retries if _given(options.retries) else "none"
+    if policy not in get_args(RetryPolicy):
+        raise LoadError(f"--retries must be {', '.join(get_args(RetryPolicy))}, not {policy!r}")
+    pauses = policy in ("backoff", "jitter")
+    heeded = {
+        "--attempts": policy != "none",
+        "--retry-budget": policy != "none",
+        "--retry-base": pauses,
+        "--retry-cap": pauses,
+    }
+    for name, fits in heeded.items():
+        if not fits and _given(getattr(options, name[2:].replace("-", "_"))):
+            raise LoadError(f"{name} has no meaning with --retries {policy}")
+
+    def seconds(name: str, otherwise: str) -> float:
+        given = getattr(options, name[2:].replace("-", "_"))
+        return _seconds(name, given if _given(given) else otherwise, service_time)
+
+    try:
+        budget = parse_share(options.retry_budget) if _given(options.retry_budget) else 0.0
+    except ValueError as error:
+        raise LoadError(f"--retry-budget: {error}") from None
+    attempts = 1 if policy == "none" else 4
+    return Retry(
+        policy=policy,
+        attempts=_whole("--attempts", options.attempts, 2) if _given(options.attempts) else attempts,
+        after=seconds("--attempt-timeout", "0s"),
+        base=seconds("--retry-base", "1s") if pauses else 0.0,
+        cap=seconds("--retry-cap", "20s") if pauses else 0.0,
+        budget=budget,
     )
 
 

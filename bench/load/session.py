@@ -15,6 +15,7 @@ from bench.load.asking import Asking, Setting
 from bench.load.clients import Job, Manner, client_for
 from bench.load.exchange import connections_possible
 from bench.load.progress import LoadPhase, Progress
+from bench.load.retries import Retries
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,9 @@ class Session:
             assignment.poll_interval,
             setting.verifier,
             setting.origin.prefix,
+            Retries(assignment.retry, assignment.seed, setting.clock.now),
         )
+        self._attempt_limit = assignment.retry.after or inf
         load = assignment.load
         self.closed = load.arrivals == "closed"
         # Past its limit on open files the generator's own failure would pass for the system's.
@@ -78,6 +81,9 @@ class Session:
         match load.arrivals:
             case "burst":
                 return f"a burst of {load.size} jobs, {drain}"
+            case "pulse" | "stairs":
+                rates = " → ".join(f"{step.rate:.3g}" for step in load.steps)
+                return f"{len(self._schedule)} arrivals at {rates} a second {length}, {drain}"
             case "closed":
                 jobs = f"with {load.jobs_per_user} jobs each" if load.jobs_per_user else length
                 return f"users with one job at a time {jobs}, {drain}"
@@ -256,7 +262,7 @@ class Session:
 
     def _run(self, job: Job) -> None:
         self._counts["sent"] += 1
-        ask = Asking(job, self._setting, self._manner.patience)
+        ask = Asking(job, self._setting, self._manner.patience, self._attempt_limit)
         try:
             job.outcome = self._client(job, ask, self._manner)
         except gevent.GreenletExit:

@@ -114,6 +114,7 @@ def _write_trial(run: RunFolder, trial: Trial, n: int, began: float) -> int:
             "polls": polls,
             "wait": np.nan,
             "run": np.nan,
+            "attempts": 1,
         }
     )
     asked = {"trial": trial.id, "job": ids, "elapsed": 0.001, "status": 200, "bytes": 90, "error": ""}

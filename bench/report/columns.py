@@ -157,6 +157,7 @@ COLUMNS = (
     ),
     Column("drain_s", "drain", lambda f: f.drain.seconds, seconds),
     Column("drained", "drained", lambda f: "yes" if f.drain.complete else "cut off", page=False),
+    Column("attempts_per_job", "attempts a job", lambda f: f.attempts, varies=True),
     Column("polls_per_job", "polls a job", lambda f: f.polling.per_job),
     Column("polls_per_s", "polls/s", lambda f: f.polling.per_second),
     Column("polling_share_of_box_estimate", "polling, of the box", lambda f: f.polling.box_share, percent),

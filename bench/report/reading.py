@@ -30,7 +30,7 @@ def tables(folder: RunFolder) -> Tables:
     Raises RunFolderError.
     """
     jobs = ("trial", "job", "phase", "arrival", "sent", "accepted", "done", "outcome", "status", "polls",
-            "wait", "run")  # fmt: skip
+            "wait", "run", "attempts")  # fmt: skip
     return Tables(
         jobs=folder.read("jobs", jobs, few=("trial", "phase", "outcome")),
         requests=folder.read("requests", ("trial", "kind", "sent"), few=("trial", "kind")),

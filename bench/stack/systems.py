@@ -126,6 +126,7 @@ def queue_environment(trial: Trial, settings: Settings) -> dict[str, str]:
         # Clients then poll at the interval that the trial says, not at the server's.
         "QUEUED_RETRY_AFTER": f"{trial.poll_interval:g}",
         "QUEUED_RETRY_AFTER_MOST": f"{trial.poll_interval:g}",
+        **({} if trial.system.max_wait is None else {"QUEUED_MAX_WAIT": f"{trial.system.max_wait:g}"}),
     }
 
 

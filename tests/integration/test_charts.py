@@ -36,6 +36,8 @@ KINDS = {
     "percentile-curve",
     "timeline-memory",
     "waiting-per-user",
+    "metastability",
+    "hysteresis",
 }
 
 
@@ -140,7 +142,7 @@ def test_not_capped_is_stamped_on_every_chart(drawn, name):
 @pytest.mark.parametrize("name", sorted(KINDS - {"closed-six-users"}))
 def test_axes_say_what_they_count(drawn, name):
     """By their label or by the unit at their ticks."""
-    units = re.compile(r"seconds|jobs|memory|cores|results|%|\d m?s\b")
+    units = re.compile(r"seconds|jobs|attempts|memory|cores|results|%|\d m?s\b")
     for axes in drawn[name].canvas.figure.axes:
         lying = name in ("stages", "overhead")
         ticks = [t.get_text() for t in (axes.get_xticklabels() if lying else axes.get_yticklabels())]

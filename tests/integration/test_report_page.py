@@ -61,7 +61,7 @@ def test_the_page_opens_without_a_complaint_and_without_the_network(open_page):
         "Repeat it",
     ]
     assert "queued" in page.locator(".lead").inner_text()
-    assert page.locator("figure").count() == 15
+    assert page.locator("figure").count() == 17
     assert page.locator("table.sortable tbody tr").count() > 20
 
 

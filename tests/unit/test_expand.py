@@ -1,10 +1,12 @@
 """An experiment becomes trials: everything relative resolved, order seeded, schedules shared."""
 
+import json
+
 import pytest
 
 from bench import spec
-from bench.expand import capacity, default_cpus, drain_limit, expand, expected_seconds
-from bench.plan import Box, Load, Trial, Work
+from bench.expand import capacity, default_cpus, drain_limit, expand, expected_seconds, jobs_offered
+from bench.plan import Box, Load, Retry, Step, Trial, Work
 from bench.request import systems
 from bench.units import Duration
 
@@ -16,7 +18,7 @@ BOX = Box(cpus=1.5, memory=2**31)
 def trials(name: str = "standard", **change) -> list[Trial]:
     """Expand a built-in experiment with S = 250 ms in a 1.5-vCPU box."""
     experiment = spec.load(name).model_copy(update=change)
-    works = {p.name: SLEEP if p.task == "sleep" else SPIN for p in experiment.parts}
+    works = {p.name: SLEEP if (p.task or experiment.task) == "sleep" else SPIN for p in experiment.parts}
     return expand(experiment, works, systems(experiment, None), BOX)
 
 
@@ -98,8 +100,8 @@ def test_a_threaded_server_is_not_repeated_for_every_worker_count():
 
 def test_trials_survive_json():
     """run.json holds them for --resume and for the report."""
-    for t in trials("quick"):
-        assert Trial.from_json(t.to_json()) == t
+    for t in (*trials("quick"), *trials("metastability")):
+        assert Trial.from_json(json.loads(json.dumps(t.to_json()))) == t
 
 
 def test_ids_are_unique_and_safe_as_file_names():
@@ -116,10 +118,65 @@ def test_the_drain_outlasts_twice_the_backlog_even_on_a_machine_half_as_fast():
     assert drain_limit(Load("burst", size=20), 6, 1.5) == pytest.approx(1.5 + 2 * 20 / 3 + 10)
 
 
-def test_the_quick_run_fits_into_five_minutes_and_the_standard_one_into_fifteen():
+def test_quick_fits_into_five_minutes_standard_into_fifteen_and_metastability_into_eleven():
     """By the same estimate that the ETA uses, with half a minute for boot, calibration and charts."""
     assert sum(map(expected_seconds, trials("quick"))) < 300 - 30
     assert sum(map(expected_seconds, trials("standard"))) < 900 - 30
+    assert sum(map(expected_seconds, trials("metastability"))) < 660
+
+
+def test_rates_of_its_own_capacity_load_every_system_alike():
+    """Threads under one GIL do less than processes; each meets the base load that it can carry itself."""
+    found = {t.system.kind: t for t in trials("metastability") if t.load.arrivals == "pulse"}
+    assert (found["blocking"].capacity, found["gunicorn"].capacity) == (4, 8)
+    for t in found.values():
+        assert [s.rate / t.capacity for s in t.load.steps] == pytest.approx([0.5, 2, 0.5])
+        assert [s.seconds / t.work.service_time for s in t.load.steps] == pytest.approx([50, 25, 190])
+        assert t.load.window == pytest.approx(sum(s.seconds for s in t.load.steps))
+    assert found["queued"].system.max_wait == pytest.approx(10 * 0.25)
+
+
+def test_stairs_come_down_as_they_went_up():
+    """Every load but the top is offered twice: that is what hysteresis is read from."""
+    stairs = next(t for t in trials("metastability") if t.load.arrivals == "stairs")
+    rates = [s.rate for s in stairs.load.steps]
+    assert rates == rates[::-1]
+    assert len(rates) == 7
+    assert len(set(rates)) == 4
+
+
+def test_retry_policies_are_resolved_to_seconds():
+    """S is known when the trial is made, and the generator knows nothing of it."""
+    found = {t.retry.policy: t.retry for t in trials("metastability")}
+    assert found["immediate"] == Retry("immediate", attempts=4, after=2.0)
+    assert found["jitter"] == Retry("jitter", attempts=4, after=2.0, base=1.0, cap=8.0, budget=0.1)
+    assert found["jitter"].longest == pytest.approx(4 * 2 + 3 * 8)
+
+
+def test_a_bounded_server_admits_what_is_done_before_its_clients_are_gone():
+    """A time-out of 2 s at 8 jobs/s: what takes 1 s, for abandoned work goes on beside what is admitted."""
+    bounded = next(t for t in trials("metastability") if t.system.kind == "bounded")
+    assert bounded.connection_limit == 8
+
+
+def test_a_client_that_gives_up_after_the_deadline_is_refused():
+    """Its retries could bring nothing in time, and the figures would say that retries are useless."""
+    with pytest.raises(spec.SpecError, match=r"careless: retries.after .* shorter than the deadline"):
+        trials("metastability", deadline=Duration(8, True))
+
+
+def test_a_trial_of_an_old_run_has_no_retries_and_no_steps():
+    """A run.json that was written before there were any is still read."""
+    old = trials("quick")[0].to_json()
+    del old["retry"], old["load"]["steps"], old["system"]["max_wait"]
+    assert Trial.from_json(old) == trials("quick")[0]
+
+
+def test_a_pulse_is_drained_like_the_backlog_that_it_leaves():
+    """5 s at 12/s on a system that does 6, or 3 on a bad day: 45 jobs; an idle phase before does not help."""
+    pulse = Load("pulse", rate=1, window=25, steps=(Step(1, 20), Step(12, 5)))
+    assert jobs_offered(pulse) == 80
+    assert drain_limit(pulse, 6, 1.5) == pytest.approx(1.5 + 2 * 45 / 3 + 10)
 
 
 @pytest.mark.parametrize(("cores", "cpus"), [(1, 0.5), (2, 1.5), (3, 2), (64, 2)])

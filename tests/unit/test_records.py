@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
 from bench.records import FORMAT, SCHEMAS, RunFolder, RunFolderError
@@ -17,7 +18,7 @@ def job(trial: str, name: str) -> dict:
     """One row of the jobs table."""
     row = dict.fromkeys(SCHEMAS["jobs"].names, 1.0)
     texts = {"trial": trial, "job": name, "phase": "window", "outcome": "ok", "error": ""}
-    return row | texts | {"status": 200, "polls": 3}
+    return row | texts | {"status": 200, "polls": 3, "attempts": 1}
 
 
 def test_parts_of_several_trials_read_as_one_table(run):
@@ -37,6 +38,20 @@ def test_writing_a_trial_again_replaces_it(run):
 def test_a_table_that_was_never_written_is_empty_with_its_columns(run):
     """The report of an empty run needs no special case."""
     assert list(run.read("executions").columns) == SCHEMAS["executions"].names
+
+
+def test_a_part_of_an_older_format_is_read_beside_a_new_one(run):
+    """Runs made before attempts were counted can still be reported; what they did not record is null."""
+    run.write_part("jobs", "001", [job("001", "a")])
+    part = run.path / "jobs.parquet" / "001.parquet"
+    old = pq.read_table(part)
+    pq.write_table(old.drop_columns(["attempts"]), part)
+    run.write_part("jobs", "002", [job("002", "b") | {"attempts": 3}])
+    for columns in (None, ("trial", "job", "attempts")):
+        found = run.read("jobs", columns)
+        assert list(found["job"]) == ["a", "b"]
+        assert found["attempts"].isna().tolist() == [True, False]
+        assert found["attempts"][1] == 3
 
 
 def test_a_damaged_part_is_one_clear_line(run):

@@ -7,6 +7,7 @@ import pytest
 
 from bench.load.errors import LoadError
 from bench.load.options import add_options, read_options
+from bench.plan import Retry
 
 
 def options(line: str = "", host: str | None = None, users: int | None = None, run_time: int | None = None):
@@ -149,3 +150,36 @@ def test_what_makes_no_sense_is_refused_in_one_line(line, says):
         chosen(line)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "retry"),
+    [
+        ("", Retry()),
+        ("--attempt-timeout 4S", Retry(after=1.0)),
+        ("--retries immediate --attempt-timeout 1s", Retry("immediate", 4, 1.0)),
+        (
+            "--retries jitter --attempts 3 --retry-base 2S --retry-cap 5s --retry-budget 10%",
+            Retry("jitter", 3, 0.0, 0.5, 5.0, 0.1),
+        ),
+    ],
+)
+def test_clients_that_retry_can_be_had_by_hand(line, retry):
+    """The same policies as in an experiment."""
+    assert chosen(line).assignment.retry == retry
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--retries hope", "--retries must be none, immediate, backoff, jitter"),
+        ("--attempts 3", "--attempts has no meaning with --retries none"),
+        ("--retries immediate --retry-base 1s", "--retry-base has no meaning with --retries immediate"),
+        ("--retries backoff --attempts 1", "--attempts must be at least 2"),
+        ("--retries backoff --retry-budget x", "--retry-budget: 'x' is not a share"),
+    ],
+)
+def test_retries_that_make_no_sense_are_refused(line, words):
+    """In one line that names the option."""
+    with pytest.raises(LoadError, match=words):
+        chosen(line)
