@@ -1,7 +1,7 @@
 """Records in, numbers out; no I/O. `analyse` is the whole of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from bench.analysis.latency import Curve, Returns, curve, response_times, return
 from bench.analysis.notes import Note, notes
 from bench.analysis.run import Run, RunDescriptionError, in_order
 from bench.analysis.tables import TableError, Tables, TrialRecords, split
+from bench.analysis.theory import lines, with_theory
 from bench.analysis.timeline import Timeline, timeline
 from bench.analysis.verdict import Groups, Verdict, verdict
 
@@ -73,10 +74,11 @@ def analyse(run: Run, tables: Tables) -> Analysis:
     """Analyse a whole run. Raises TableError where the tables contradict the format."""
     bundles = split(tables, run.trials)
     strays = int(len(tables.jobs) - sum(len(b.jobs) for b in bundles.values()))
-    rows = tuple(figures(bundles[t.id], run.result(t)) for t in in_order(run))
+    measured = [figures(bundles[t.id], run.result(t)) for t in in_order(run)]
+    rows = with_theory(measured, bundles)
     done = [f for f in rows if f.result.status == "done"]
     groups = Groups(
-        loads=tuple(load_groups(done)),
+        loads=tuple(replace(g, theory=lines(g)) for g in load_groups(done)),
         workers=tuple(worker_groups(done)),
         bursts=tuple(part_groups(done, "burst")),
         memory=tuple(part_groups(done, "memory")),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bench.analysis.expectation import Expected
 from bench.analysis.latency import Percentiles, Stages, accept_times, percentiles, response_times, stages
 from bench.analysis.ledger import Ledger, ledger, problems
 from bench.analysis.rates import Drain, Polling, Rates, drain, polling, rates, send_delay_p99
@@ -36,6 +37,8 @@ class Figures:
     usage: Usage
     problems: tuple[str, ...]
     validity: Validity = field(default_factory=Validity)
+    theory: Expected | None = None
+    """What queueing theory expects of this trial; None where it has nothing to say (`theory.with_theory`)."""
 
     @property
     def capacity(self) -> float:

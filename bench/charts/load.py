@@ -11,12 +11,14 @@ from bench.analysis.ledger import FATES
 from bench.analysis.words import figure, listing, percent, rate, seconds
 from bench.charts.chart import Chart, Context
 from bench.charts.labels import label_margin
-from bench.charts.lines import Drawn, amounts, gather, span, times
+from bench.charts.lines import Drawn, amounts, gather, span, theory, times
 from bench.charts.marks import fate_patch, guide, legend, shade_above
 from bench.charts.palette import EDGE, FATE_LOOKS, MUTED
 from bench.charts.scales import load_axis, percent_axis
 from bench.charts.style import Axes, Canvas, Panel
 
+THEORY = (0.5, 0.95)
+"""Percentiles with a line of theory."""
 CAUSES = tuple(fate for fate in FATES if fate != "in_time")
 
 
@@ -67,7 +69,8 @@ def response(group: LoadGroup, suffix: str = "") -> Chart:
             axes = _frame(canvas, panel, group)
             times(axes, drawn[p], context, low, high)
             guide(axes, group.deadline, f"D {seconds(group.deadline)}")
-            canvas.heading(axes, words, "time to result")
+            thin = p in THEORY and theory(axes, [d.series for d in drawn[p]], group, p, context)
+            canvas.heading(axes, words, "time to result; thin: theory" if thin else "time to result")
         return canvas
 
     least = 0.95 if 0.95 not in shown else 0.99 if 0.99 not in shown else 0.999
@@ -77,8 +80,20 @@ def response(group: LoadGroup, suffix: str = "") -> Chart:
         "How long users wait for their result, counted from the instant they asked; a job that failed "
         "counts as infinitely long, so a percentile can be “not reached”. Right of the shaded edge more is "
         f"asked than can be done: those figures belong to their window. p{least * 100:g} takes "
-        f"{arrivals_needed(least)} arrivals a trial.",
+        f"{arrivals_needed(least)} arrivals a trial.{_theory_words(group)}",
         draw,
+    )
+
+
+def _theory_words(group: LoadGroup) -> str:
+    """What the thin lines are, and why each ends."""
+    if not group.theory:
+        return ""
+    cut = [s.label for s in group.series if (line := group.theory.get(s.label)) and line.cut]
+    ends = f", or where the gateway's limit cuts it off ({listing(cut)})" if cut else ""
+    return (
+        " Thin lines: what queueing theory expects of a window as long, with the overhead measured at the "
+        f"lowest load. Each ends where its system has no capacity left{ends}."
     )
 
 

@@ -18,10 +18,7 @@ def fifo_starts(arrivals: Floats, service_times: Floats, servers: int) -> Floats
     """
     if servers < 1:
         raise ValueError(f"a queue takes a server at least, not {servers}")
-    if len(arrivals) != len(service_times):
-        raise ValueError(f"{len(arrivals)} arrivals and {len(service_times)} service times do not match")
-    if np.any(np.diff(arrivals) < 0):
-        raise ValueError("arrivals must be in order")
+    check_jobs(arrivals, service_times)
     if servers == 1:
         # start_i = max(arrival_i, start_(i-1) + S_(i-1)): a running maximum, less the work before it
         done_before = np.concatenate(([0.0], np.cumsum(service_times)[:-1]))
@@ -33,3 +30,11 @@ def fifo_starts(arrivals: Floats, service_times: Floats, servers: int) -> Floats
         heapq.heapreplace(free, start + service_time)
         starts[i] = start
     return starts
+
+
+def check_jobs(arrivals: Floats, times: Floats) -> None:
+    """Raise ValueError for arrivals out of order, or lists of different length."""
+    if len(arrivals) != len(times):
+        raise ValueError(f"{len(arrivals)} arrivals and {len(times)} service times do not match")
+    if np.any(np.diff(arrivals) < 0):
+        raise ValueError("arrivals must be in order")
