@@ -11,6 +11,7 @@ from bench.analysis.ledger import Ledger, ledger, problems
 from bench.analysis.rates import Drain, Polling, Rates, drain, polling, rates, send_delay_p99
 from bench.analysis.resources import Usage, usage
 from bench.analysis.run import Result
+from bench.analysis.service import variation
 from bench.analysis.tables import TrialRecords
 from bench.analysis.validity import Validity
 from bench.analysis.waste import Waste, waste
@@ -37,6 +38,8 @@ class Figures:
     usage: Usage
     problems: tuple[str, ...]
     validity: Validity = field(default_factory=Validity)
+    variation: float = float("nan")
+    """Standard deviation over mean of what the jobs cost (`service.variation`); NaN where too few ran."""
     theory: Expected | None = None
     """What queueing theory expects of this trial; None where it has nothing to say (`theory.with_theory`)."""
 
@@ -82,4 +85,5 @@ def figures(records: TrialRecords, result: Result) -> Figures:
         polling=polling(records),
         usage=usage(records),
         problems=problems(records, counted),
+        variation=variation(records),
     )

@@ -88,6 +88,20 @@ def measured_overhead(records: TrialRecords, figures: Figures) -> Overhead | Non
     )
 
 
+def turnarounds(records: TrialRecords, workers: int) -> Floats:
+    """Seconds from the end of a job to the start of the next one that waited for a worker, for each that did."""
+    jobs, runs = records.jobs, records.executions
+    whole = (runs.job >= 0) & np.isfinite(runs.end) & runs.ok
+    start, job, ends = runs.start[whole], runs.job[whole], np.sort(runs.end[whole])
+    came = jobs.arrival[job]
+    # Who came while all workers were busy: begun before and not ended are as many as there are workers.
+    busy = np.searchsorted(np.sort(start), came) - np.searchsorted(ends, came)
+    before = np.searchsorted(ends, start, side="right") - 1
+    waited = (busy >= workers) & (before >= 0)
+    freed = ends[np.maximum(before, 0)]
+    return np.asarray((start - freed)[waited & (freed > came)])
+
+
 def _median(values: Floats) -> float:
     return max(0.0, float(np.median(values)))
 
@@ -145,12 +159,23 @@ def _overheads(rows: Sequence[Figures], bundles: Mapping[str, TrialRecords]) -> 
             and (measured := measured_overhead(bundles[f.trial.id], f)) is not None
         ]
         if each:
-            found[name] = Overhead(*(float(np.median(v)) for v in zip(*map(_values, each), strict=True)))
+            middle = {part: float(np.median([getattr(o, part) for o in each])) for part in _MEASURED}
+            found[name] = Overhead(**middle, held=_held(members, bundles))
     return found
 
 
-def _values(o: Overhead) -> tuple[float, ...]:
-    return o.before, o.after, o.accepted, o.poll, o.cpu
+def _held(members: Sequence[Figures], bundles: Mapping[str, TrialRecords]) -> float:
+    """The median turnaround of the family's trials below capacity; 0 where hardly a job had to wait."""
+    trial = members[0].trial
+    if trial.system.kind == "blocking":
+        return 0.0
+    steady = [f for f in members if f.rho < 1]
+    each = [turnarounds(bundles[f.trial.id], trial.system.workers) for f in steady]
+    gaps = np.concatenate([np.zeros(0), *each])
+    return _median(gaps) if len(gaps) >= ALONE else 0.0
+
+
+_MEASURED = ("before", "after", "accepted", "poll", "cpu")
 
 
 def _fits(f: Figures) -> bool:

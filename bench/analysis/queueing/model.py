@@ -21,6 +21,8 @@ class Overhead:
     """From the arrival until the submission is answered: the client's polls start there."""
     poll: float = 0.0
     """Between two polls; 0: the result is sent as soon as it is there."""
+    held: float = 0.0
+    """From the end of a job until its worker begins the next one that waits: it is held, and does no work."""
     cpu: float = 0.0
     """CPU seconds of the box that a job costs outside its own work: web, broker, store, polls."""
 
@@ -63,7 +65,7 @@ class Model:
 
     def utilisation(self, rate: float) -> float:
         """The busier of slots and cores; from 1 on there is no steady state."""
-        slots = 0.0 if self.slots is None else rate * self.service_time / self.slots
+        slots = 0.0 if self.slots is None else rate * (self.service_time + self.overhead.held) / self.slots
         left = self.cores_left(rate)
         cores = rate * self.cpu / left if left > 0 else math.inf
         return max(slots, cores)
@@ -83,7 +85,8 @@ class Model:
         width = max(1.0, self.cpu / self.service_time)
         sizes = np.ones(len(arrivals)) if factors is None else factors
         service = Service(self.slots, min(self.cores_left(rate) / width, 1e9))
-        cpu = min(self.cpu, self.service_time)
-        served = serve(arrivals, sizes * cpu, sizes * (self.service_time - cpu), service)
-        found = self.overhead.response(served.ends - arrivals)
+        cpu, held = min(self.cpu, self.service_time), self.overhead.held if self.slots is not None else 0.0
+        # Held first and not last, and taken off again: all that computes is later by it, and nothing else.
+        served = serve(arrivals, sizes * cpu, sizes * (self.service_time - cpu) + held, service)
+        found = self.overhead.response(served.ends - held - arrivals)
         return np.where(found > self.limit, math.inf, found)

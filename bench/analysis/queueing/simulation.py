@@ -23,6 +23,8 @@ def fifo_starts(arrivals: Floats, service_times: Floats, servers: int) -> Floats
         # start_i = max(arrival_i, start_(i-1) + S_(i-1)): a running maximum, less the work before it
         done_before = np.concatenate(([0.0], np.cumsum(service_times)[:-1]))
         return np.asarray(np.maximum.accumulate(arrivals - done_before) + done_before, dtype=float)
+    if len(arrivals) and np.all(service_times == service_times[0]):
+        return _alike(arrivals, float(service_times[0]), servers)
     free = [-np.inf] * servers
     starts = np.empty(len(arrivals))
     for i, (arrival, service_time) in enumerate(zip(arrivals.tolist(), service_times.tolist(), strict=True)):
@@ -30,6 +32,18 @@ def fifo_starts(arrivals: Floats, service_times: Floats, servers: int) -> Floats
         heapq.heapreplace(free, start + service_time)
         starts[i] = start
     return starts
+
+
+def _alike(arrivals: Floats, service_time: float, servers: int) -> Floats:
+    """Jobs that all take the same time end in the order in which they came, so that the servers take turns:
+    each is a queue of its own, and all are reckoned at once.
+    """
+    rounds = -(-len(arrivals) // servers)
+    turns = np.full(rounds * servers, np.inf)
+    turns[: len(arrivals)] = arrivals
+    done_before = np.arange(rounds)[:, None] * service_time
+    starts = np.maximum.accumulate(turns.reshape(rounds, servers) - done_before, axis=0) + done_before
+    return np.asarray(starts.ravel()[: len(arrivals)], dtype=float)
 
 
 def check_jobs(arrivals: Floats, times: Floats) -> None:
