@@ -212,18 +212,23 @@ def _measured_words(made: Plan) -> list[str]:
     polled = f", a poll every {seconds(overhead.poll)}" if overhead.poll else ""
     spent = f"{seconds(overhead.least)} and {seconds(overhead.cpu)} of CPU beside its work{polled}"
     held = f"; a worker needs {seconds(overhead.held)} between two jobs" if overhead.held else ""
-    lines = [f"As measured with {trial.system.name} × {trial.system.workers} on {trial.work.task} in a box of "
-             f"{figure(trial.box.cpus)} vCPU: each job pays {spent}{held}."]  # fmt: skip
-    return lines + [_checked_words(f) for f in made.measured.trials]
+    who = f"{trial.system.name} × {trial.system.workers} on {trial.work.task}"
+    opening = f"As measured with {who} in a box of {figure(trial.box.cpus)} vCPU"
+    checked = [_checked_words(f) for f in made.measured.trials]
+    return [f"{opening}: each job pays {spent}{held}.", *checked]
 
 
 def _checked_words(f: Figures) -> str:
     parts = [
-        f"{name} {seconds(was)} ({seconds(told)} predicted, {100 * (was / told - 1):+.0f} %)"
+        f"{name} {seconds(was)} ({seconds(told)} predicted, {_off(was / told)})"
         for name, was, told in _checked(f)
     ]
     where = f"Measured at {rate(f.rates.offered)}"
     return f"{where}: {', '.join(parts)}." if parts else f"{where}: too few jobs to check by."
+
+
+def _off(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.0f} %" if ratio < 2 else f"{ratio:.1f} times that: beware"
 
 
 def _checked(f: Figures) -> list[tuple[str, float, float]]:
@@ -260,7 +265,9 @@ def _answer(made: Plan) -> str:
         verb = "suffices" if few == 1 else "suffice"
         return f"{count(few, 'worker')} {verb} for {wanted}, with {figure(made.cores(few))} vCPU."
     if made.demand.model(None).utilisation(made.demand.rate) >= 1:
-        return f"No number of workers gives {wanted}: {figure(made.demand.cores)} vCPU are too few for the load."
+        return (
+            f"No number of workers gives {wanted}: {figure(made.demand.cores)} vCPU are too few for the load."
+        )
     why = "the jobs themselves take too long" if math.isinf(made.demand.cores) else (
         f"with {figure(made.demand.cores)} vCPU the jobs take too long"
     )  # fmt: skip
@@ -279,7 +286,8 @@ def _source(made: Plan) -> str:
     shared = math.isfinite(made.demand.cores)
     cores = f"workers that share {figure(made.demand.cores)} vCPU" if shared else "each worker with its cores"
     again = "Measured at another scale" if made.measured is not None else "Not measured"
-    return f"By {METHODS[chosen.method]}: Poisson arrivals, one queue, {cores}. {again}: run it before you rely on it."
+    how = f"By {METHODS[chosen.method]}: Poisson arrivals, one queue, {cores}"
+    return f"{how}. {again}: run it before you rely on it."
 
 
 def _as_json(made: Plan) -> dict[str, object]:

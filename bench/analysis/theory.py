@@ -1,9 +1,9 @@
-"""Theory beside measurement: what queueing theory expects of a trial, and by how much the trial differs. Pure.
+"""Theory beside measurement: what queueing theory expects of a trial, and how far off the trial is. Pure.
 
 The threads of one process are processor sharing (M/G/1-PS under a lock that only one can hold); gunicorn's
-processes are a queue in order of arrival, for so is the kernel's backlog that they accept from, and so is the
-broker's; where slots are more than the box's cores they share them (`queueing.limited_sharing`). Not modelled:
-a connection limit, the published queue (its consumers take and lose jobs as they like), somebody else's
+processes are a queue in order of arrival, for so is the kernel's backlog that they accept from, and so is
+the broker's; where slots are more than the box's cores they share them (`queueing.limited_sharing`). Not
+modelled: a connection limit, the published queue (its consumers take and lose jobs as they like), somebody else's
 service; nor anything at or above capacity.
 
 Two questions, two schedules. A *residual* compares a trial with the simulation of that trial: its own
@@ -11,8 +11,9 @@ arrivals, its own window, so that no luck of the draw is in it. A *line* over th
 of a window of that length: the median over seeded schedules. The steady state would be neither, for a short
 window that begins empty has not come to it.
 
-What a job pays beside waiting and service is measured, at the lowest load of the same system, from the jobs
-that found nobody there: so at that load the theory is not quite independent of what it is compared with.
+What a job pays beside waiting and service is measured: at the lowest load of the same system, from the jobs
+that found nobody there; a worker's time between two jobs, and the CPU of all else, over its loads. So
+the theory is not quite independent of what it is compared with.
 """
 
 import json
@@ -53,13 +54,13 @@ def model_of(trial: Trial, overhead: Overhead) -> Model | None:
     kind, work = trial.system.kind, trial.work
     if kind not in MODELLED:
         return None
-    cores = min(1.0, trial.box.cpus) if kind == "blocking" and work.holds_gil else trial.box.cpus
     return Model(
         slots=None if kind == "blocking" else trial.system.workers,
-        cores=cores,
+        cores=trial.box.cpus,
         service_time=work.service_time,
         cpu=work.cpu_time,
         overhead=overhead,
+        most=1.0 if kind == "blocking" and work.holds_gil else math.inf,
         limit=math.inf if kind == "queued" else trial.gateway_timeout,
     )
 
@@ -84,12 +85,12 @@ def measured_overhead(records: TrialRecords, figures: Figures) -> Overhead | Non
         after=_median(after[alone]),
         accepted=_median((jobs.accepted - jobs.arrival)[alone]) if queued else 0.0,
         poll=poll,
-        cpu=_other_cpu(figures, runs.cpu[whole]),
+        cpu=other_cpu(records, figures),
     )
 
 
 def turnarounds(records: TrialRecords, workers: int) -> Floats:
-    """Seconds from the end of a job to the start of the next one that waited for a worker, for each that did."""
+    """Seconds from the end of a job to the start of the next, for each that waited for a worker."""
     jobs, runs = records.jobs, records.executions
     whole = (runs.job >= 0) & np.isfinite(runs.end) & runs.ok
     start, job, ends = runs.start[whole], runs.job[whole], np.sort(runs.end[whole])
@@ -106,8 +107,9 @@ def _median(values: Floats) -> float:
     return max(0.0, float(np.median(values)))
 
 
-def _other_cpu(figures: Figures, cpu: Floats) -> float:
+def other_cpu(records: TrialRecords, figures: Figures) -> float:
     """CPU seconds of the box a job, less the job's own; 0 where the box was not sampled."""
+    cpu = records.executions.cpu
     known = cpu[np.isfinite(cpu)]
     if not len(known) or not figures.rates.throughput > 0 or not math.isfinite(figures.usage.cpu):
         return 0.0
@@ -160,22 +162,22 @@ def _overheads(rows: Sequence[Figures], bundles: Mapping[str, TrialRecords]) -> 
         ]
         if each:
             middle = {part: float(np.median([getattr(o, part) for o in each])) for part in _MEASURED}
-            found[name] = Overhead(**middle, held=_held(members, bundles))
+            steady = [f for f in members if f.rho < 1]
+            # What idles costs each job the less, the more jobs there are.
+            cpu = min(other_cpu(bundles[f.trial.id], f) for f in steady or members)
+            found[name] = Overhead(**middle, held=_held(steady, bundles), cpu=cpu)
     return found
 
 
-def _held(members: Sequence[Figures], bundles: Mapping[str, TrialRecords]) -> float:
+def _held(steady: Sequence[Figures], bundles: Mapping[str, TrialRecords]) -> float:
     """The median turnaround of the family's trials below capacity; 0 where hardly a job had to wait."""
-    trial = members[0].trial
-    if trial.system.kind == "blocking":
-        return 0.0
-    steady = [f for f in members if f.rho < 1]
-    each = [turnarounds(bundles[f.trial.id], trial.system.workers) for f in steady]
+    workers = [f for f in steady if f.trial.system.kind != "blocking"]
+    each = [turnarounds(bundles[f.trial.id], f.trial.system.workers) for f in workers]
     gaps = np.concatenate([np.zeros(0), *each])
     return _median(gaps) if len(gaps) >= ALONE else 0.0
 
 
-_MEASURED = ("before", "after", "accepted", "poll", "cpu")
+_MEASURED = ("before", "after", "accepted", "poll")
 
 
 def _fits(f: Figures) -> bool:
@@ -218,9 +220,12 @@ def _line(series: Series) -> Line | None:
 
 def _rate_at(model: Model, utilisation: float) -> float:
     """Arrivals per second at which the model is so busy."""
-    slots = math.inf if model.slots is None else utilisation * model.slots / model.service_time
+    held = model.service_time + model.overhead.held
+    slots = math.inf if model.slots is None else utilisation * model.slots / held
     each = model.cpu + utilisation * model.overhead.cpu
-    return min(slots, utilisation * model.cores / each if each > 0 else math.inf)
+    cores = utilisation * model.cores / each if each > 0 else math.inf
+    alone = utilisation * model.most / model.cpu if model.cpu > 0 else math.inf
+    return min(slots, cores, alone)
 
 
 def _window(point: Point, model: Model, rate: float, shown: Sequence[float]) -> dict[float, float]:
@@ -246,7 +251,8 @@ def _arrivals(
 ) -> Floats:
     """Like `bench.load.arrivals`: as many as the rate gives, in each phase as far apart as chance has it."""
     if constant:
-        return (np.arange(max(1, math.floor(rate * (warmup + length) + 0.5))) + 0.5) / rate
+        count = max(1, math.floor(rate * (warmup + length) + 0.5))
+        return np.asarray((np.arange(count) + 0.5) / rate, dtype=float)
     before = random.uniform(0.0, warmup, math.floor(rate * warmup + 0.5))
     counted = random.uniform(warmup, warmup + length, max(1, math.floor(rate * length + 0.5)))
     return np.concatenate((np.sort(before), np.sort(counted)))

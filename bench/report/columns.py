@@ -63,6 +63,10 @@ def _residual(p: float) -> Callable[[Figures], Value]:
     return lambda f: None if f.theory is None else f.theory.residual(f.response.get(p), p)
 
 
+def _expected_mean(f: Figures) -> Value:
+    return None if f.theory is None else f.theory.mean
+
+
 def _residual_mean(f: Figures) -> Value:
     return None if f.theory is None else f.theory.residual(f.mean_response)
 
@@ -114,7 +118,7 @@ COLUMNS = (
     Column("response_mean_of_delivered_s", "mean", lambda f: f.mean_response, seconds, page=False),
     Column("predicted_p50_s", "p50 by theory", _expected(0.5), seconds, page=False),
     Column("predicted_p95_s", "p95 by theory", _expected(0.95), seconds, page=False),
-    Column("predicted_mean_s", "mean by theory", lambda f: f.theory and f.theory.mean, seconds, page=False),
+    Column("predicted_mean_s", "mean by theory", _expected_mean, seconds, page=False),
     Column("residual_p50", "p50 over theory", _residual(0.5), _signed),
     Column("residual_p95", "p95 over theory", _residual(0.95), _signed),
     Column("residual_mean", "mean over theory", _residual_mean, _signed, page=False),

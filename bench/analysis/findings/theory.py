@@ -27,7 +27,9 @@ def theory(group: LoadGroup) -> Finding | None:
             if found is None:
                 continue
             if abs(found[1]) <= NEAR:
-                near.append(f"the {_name(p)} of {series.label} within {max(1, math.ceil(100 * abs(found[1])))} %")
+                near.append(
+                    f"the {_name(p)} of {series.label} within {max(1, math.ceil(100 * abs(found[1])))} %"
+                )
             else:
                 far.append(_far_words(series, p, *found))
     if not near and not far:

@@ -66,7 +66,7 @@ def serve(arrivals: Floats, computing: Floats, pausing: Floats, service: Service
     return _shared(arrivals.tolist(), computing.tolist(), pausing.tolist(), service)
 
 
-def _shared(  # noqa: PLR0912, PLR0915 - one loop over events, without a call in it: a hundred thousand jobs
+def _shared(  # noqa: PLR0912 - one loop over events, without a call in it: a hundred thousand jobs
     arrivals: list[float], computing: list[float], pausing: list[float], service: Service
 ) -> Served:
     count, cores = len(arrivals), service.cores

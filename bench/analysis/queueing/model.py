@@ -37,7 +37,7 @@ class Overhead:
         A polled result is seen at the next poll: `poll` seconds apart, the first that long after `accepted`.
         """
         ready = served + self.before
-        if self.poll <= 0:
+        if not self.poll > 1e-9:  # nobody polls so often: quotients would overflow
             return np.asarray(ready + self.after)
         polls = np.maximum(1.0, np.ceil((ready - self.accepted) / self.poll - 1e-9))
         return np.asarray(self.accepted + polls * self.poll + self.after)
@@ -56,12 +56,14 @@ class Model:
     cpu: float
     """CPU seconds of these; the rest is waiting for others. Above S: the job uses several cores at once."""
     overhead: Overhead = field(default_factory=Overhead)
+    most: float = math.inf
+    """Cores that all slots together can use: 1 where threads hold Python's lock, whatever the box has."""
     limit: float = math.inf
     """Seconds after which the client is sent away without a result, while the work goes on: a gateway's."""
 
     def cores_left(self, rate: float) -> float:
         """Cores for the jobs themselves at this rate, after everybody else has had theirs."""
-        return self.cores - rate * self.overhead.cpu
+        return min(self.most, self.cores - rate * self.overhead.cpu)
 
     def utilisation(self, rate: float) -> float:
         """The busier of slots and cores; from 1 on there is no steady state."""

@@ -19,6 +19,8 @@ RELAXED = 500
 """Relaxation times that a simulation lasts at least, so that it has seen the queue long and short."""
 Method = Literal["exact", "simulation", "approximation"]
 SEED = 20
+FINE = 0.02
+"""Poll intervals below this share of the service time: on average a result lies there for half of one."""
 EXACT = 500
 """Workers up to which the exact distribution is worked out; that of more takes seconds to minutes."""
 MOST = 100_000
@@ -91,8 +93,8 @@ def shares_of(metrics: Iterable[str]) -> list[float]:
 def predict(demand: Demand, workers: int, percentiles: Sequence[float] = PERCENTILES) -> Prediction:
     """What users see with so many workers.
 
-    Jobs all alike on workers that share nothing: exact (M/D/c), up to EXACT of them. Else simulated; but where
-    workers are so many and so busy that a simulation would take millions of jobs to see the queue come and
+    Jobs all alike on workers that share nothing: exact (M/D/c), up to EXACT of them. Else simulated; but
+    where workers are so many and so busy that a simulation would take millions of jobs to see the queue come and
     go, by Allen and Cunneen's approximation, which is good just there: the waits of a busy queue are
     exponential (J. Köllerström, "Heavy traffic theory for queues with several servers I", Journal of Applied
     Probability 11, 1974).
@@ -155,22 +157,32 @@ def _told(
 
 
 def _exact(demand: Demand, workers: int, utilisation: float, percentiles: Sequence[float]) -> Prediction:
-    queue, overhead, work = MDc(demand.rate, demand.service_time, workers), demand.overhead, demand.service_time
+    queue, overhead, work = (
+        MDc(demand.rate, demand.service_time, workers),
+        demand.overhead,
+        demand.service_time,
+    )
     # The response is a rising function of the wait, so a percentile of the one is that of the other.
-    found = {
-        p: float(overhead.response(np.array([queue.wait_percentile(p) + work]))[0]) for p in percentiles
-    }
-    if overhead.poll <= 0:
-        mean = queue.mean_wait + work + overhead.least
-    else:
-        # One poll more for every poll's time that the result is not there yet: E[N] = Σ P(N > n).
-        polls, ready_at = 1.0, work + overhead.before - overhead.accepted
-        beyond, n = 1.0, 1
-        while beyond > 1e-12:
-            beyond = queue.waits_longer(n * overhead.poll - ready_at)
-            polls, n = polls + beyond, n + 1
-        mean = overhead.accepted + polls * overhead.poll + overhead.after
+    found = {p: float(overhead.response(np.array([queue.wait_percentile(p) + work]))[0]) for p in percentiles}
+    mean = queue.mean_wait + work + overhead.least
+    if overhead.poll > FINE * work:
+        mean = overhead.accepted + _polls(queue, overhead, work) * overhead.poll + overhead.after
+    elif overhead.poll > 0:
+        mean += overhead.poll / 2
     return Prediction(workers, utilisation, queue.must_wait, mean, found, "exact")
+
+
+def _polls(queue: MDc, overhead: Overhead, work: float) -> float:
+    """Polls that a job takes on average: E[N] = Σ P(N > n); far out each is rarer than the one before by a
+    constant factor, so the rest is a geometric series.
+    """
+    ready = work + overhead.before - overhead.accepted
+    polls, n, last, beyond = 1.0, 1, 1.0, 1.0
+    while beyond > 1e-4 or n * overhead.poll < ready:
+        last, beyond = beyond, queue.waits_longer(n * overhead.poll - ready)
+        polls, n = polls + beyond, n + 1
+    factor = beyond / last
+    return polls + (beyond * factor / (1 - factor) if factor < 1 else 0.0)
 
 
 def workers_for(demand: Demand, limits: Mapping[str, float]) -> Prediction | None:
