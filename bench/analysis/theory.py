@@ -3,8 +3,8 @@
 The threads of one process are processor sharing (M/G/1-PS under a lock that only one can hold); gunicorn's
 processes are a queue in order of arrival, for so is the kernel's backlog that they accept from, and so is
 the broker's; where slots are more than the box's cores they share them (`queueing.limited_sharing`). Not
-modelled: a connection limit, the published queue (its consumers take and lose jobs as they like), somebody else's
-service; nor anything at or above capacity.
+modelled: a connection limit, the published queue (its consumers take and lose jobs as they like), somebody
+else's service; nor anything at or above capacity.
 
 Two questions, two schedules. A *residual* compares a trial with the simulation of that trial: its own
 arrivals, its own window, so that no luck of the draw is in it. A *line* over the load is what theory expects

@@ -90,11 +90,8 @@ def _theory_words(group: LoadGroup) -> str:
     if not group.theory:
         return ""
     cut = [s.label for s in group.series if (line := group.theory.get(s.label)) and line.cut]
-    ends = f", or where the gateway's limit cuts it off ({listing(cut)})" if cut else ""
-    return (
-        " Thin lines: what queueing theory expects of a window as long, with the overhead measured at the "
-        f"lowest load. Each ends where its system has no capacity left{ends}."
-    )
+    ends = f" or the gateway's limit ({listing(cut)})" if cut else ""
+    return f" Thin: what theory expects of such a window, up to capacity{ends}."
 
 
 def _response_title(group: LoadGroup) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.analysis.findings.load import in_time
-from bench.analysis.findings.workers import enough, main_series, scaling_words, throughput, workers_of
+from bench.analysis.findings.workers import enough, law_words, main_series, throughput, workers_of
 from bench.analysis.groups import Point, Series, WorkersGroup
 from bench.analysis.latency import arrivals_needed
 from bench.analysis.scalability import Scalability, scalability
@@ -80,12 +80,13 @@ def workers(name: str, groups: Sequence[WorkersGroup]) -> Chart:
 
 
 def _law_words(groups: Sequence[WorkersGroup]) -> str:
-    """What the law says of the main system at the first load that shows it; else why it is not drawn."""
+    """What the law says of the main system at the first load that shows it, or that none does."""
     found = [(g, s) for g in groups if (s := main_series(g)) is not None]
     each = [scalability(g, s) for g, s in found]
     known = [e for e in each if e.law is not None]
-    chosen = (known or each)[:1]
-    return "".join(f" {scaling_words(e)}" for e in chosen)
+    if known:
+        return f" {law_words(known[0])}"
+    return " How it scales this sweep can't tell: see the findings." if each else ""
 
 
 def _load(group: WorkersGroup) -> str:

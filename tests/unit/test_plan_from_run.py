@@ -43,8 +43,8 @@ def planned(monkeypatch, capsys, *words):
 def test_the_plan_for_a_measured_load_is_what_was_measured(monkeypatch, capsys, share: float) -> None:
     """Three workers at the rates of the run. Given the trial's own arrivals, median and p95 are predicted
     within 5 %. As a plan, for any arrivals of that rate: the measured ones lie among those of forty windows
-    of 62 jobs by the plan's own model, and a short window waits no longer than the steady state that is planned
-    for, but for one poll.
+    of 62 jobs by the plan's own model, and a short window waits no longer than the steady state that is
+    planned for, but for one poll.
     """
     told = planned(monkeypatch, capsys, RECORDED, "--rate", f"{2 * share}/s", "--slo", "p95<2.9s")
     three = next(one for one in told["predictions"] if one["workers"] == 3)

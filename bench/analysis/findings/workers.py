@@ -59,8 +59,9 @@ def scaling_words(found: Scalability) -> str:
             best = f"the most with {count(max(1, round(law.best)), 'worker')}"
         return (
             f"By the Universal Scalability Law {name} does {figure(law.per_worker)}/s a worker, with a "
-            f"contention σ of {_coefficient(law.contention)} and a coherency κ of {_coefficient(law.coherency)}: {best} "
-            f"(fitted to {listing([str(n) for n in found.usable])}, off by {percent(law.residual)})."
+            f"contention σ of {_coefficient(law.contention)} and a coherency κ of "
+            f"{_coefficient(law.coherency)}: {best} (fitted to {listing([str(n) for n in found.usable])}, "
+            f"off by {percent(law.residual)})."
         )
     why = []
     if found.by_load:
@@ -73,6 +74,17 @@ def scaling_words(found: Scalability) -> str:
     return (
         f"How {name} scales (the Universal Scalability Law) can't be told from this: it takes {NEEDED} "
         f"worker counts that are themselves the limit{reason}."
+    )
+
+
+def law_words(found: Scalability) -> str:
+    """The same in one line, for a chart; empty where nothing is fitted."""
+    if found.law is None:
+        return ""
+    best = f", best with {round(found.law.best)}" if math.isfinite(found.law.best) else ""
+    return (
+        f"Scalability law of {found.series.label} (thin): σ {_coefficient(found.law.contention)}, "
+        f"κ {_coefficient(found.law.coherency)}{best}."
     )
 
 

@@ -46,8 +46,13 @@ class Demand:
 
     @property
     def load(self) -> float:
-        """Workers that are busy on average, λ·S."""
-        return self.rate * self.service_time
+        """Workers that are busy on average: λ·S, and what they need between two jobs."""
+        return self.rate * self.occupied
+
+    @property
+    def occupied(self) -> float:
+        """Seconds that a job takes a worker away."""
+        return self.service_time + self.overhead.held
 
     @property
     def cpu_time(self) -> float:
@@ -94,8 +99,8 @@ def predict(demand: Demand, workers: int, percentiles: Sequence[float] = PERCENT
     """What users see with so many workers.
 
     Jobs all alike on workers that share nothing: exact (M/D/c), up to EXACT of them. Else simulated; but
-    where workers are so many and so busy that a simulation would take millions of jobs to see the queue come and
-    go, by Allen and Cunneen's approximation, which is good just there: the waits of a busy queue are
+    where workers are so many and so busy that a simulation would take millions of jobs to see the queue come
+    and go, by Allen and Cunneen's approximation, which is good just there: the waits of a busy queue are
     exponential (J. Köllerström, "Heavy traffic theory for queues with several servers I", Journal of Applied
     Probability 11, 1974).
     """
@@ -127,13 +132,14 @@ def _relaxation(demand: Demand, utilisation: float) -> float:
     """
     busy = demand.load
     gap = math.sqrt(busy / utilisation) - math.sqrt(busy)
-    return demand.service_time / gap**2 * (1 + demand.variation**2) / 2
+    return demand.occupied / gap**2 * (1 + demand.variation**2) / 2
 
 
 def _approximated(
     demand: Demand, workers: int, utilisation: float, percentiles: Sequence[float]
 ) -> Prediction:
-    queue = MGc(demand.rate, demand.service_time, workers, demand.variation)
+    variation = demand.variation * demand.service_time / demand.occupied
+    queue = MGc(demand.rate, demand.occupied, workers, variation)
     _, factors = _drawn(demand, SIMULATED)
     # A job's wait and its own work have nothing to do with one another: drawn apart, and added.
     draws = np.random.default_rng(SEED + 1).random(len(factors))
@@ -157,11 +163,8 @@ def _told(
 
 
 def _exact(demand: Demand, workers: int, utilisation: float, percentiles: Sequence[float]) -> Prediction:
-    queue, overhead, work = (
-        MDc(demand.rate, demand.service_time, workers),
-        demand.overhead,
-        demand.service_time,
-    )
+    queue = MDc(demand.rate, demand.occupied, workers)
+    overhead, work = demand.overhead, demand.service_time
     # The response is a rising function of the wait, so a percentile of the one is that of the other.
     found = {p: float(overhead.response(np.array([queue.wait_percentile(p) + work]))[0]) for p in percentiles}
     mean = queue.mean_wait + work + overhead.least

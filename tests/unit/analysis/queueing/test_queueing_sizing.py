@@ -90,7 +90,7 @@ def test_more_workers_and_fewer_jobs_never_wait_longer(
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.floats(0.3, 0.9), st.integers(1, 5), st.floats(0.0, 0.1), st.floats(0.1, 0.7))
+@given(st.floats(0.3, 0.75), st.integers(1, 5), st.floats(0.0, 0.1), st.floats(0.1, 0.7))
 def test_the_exact_way_and_the_simulation_are_one(
     utilisation: float, workers: int, held: float, poll: float
 ) -> None:
