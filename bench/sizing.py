@@ -228,7 +228,7 @@ def _checked_words(f: Figures) -> str:
 
 
 def _off(ratio: float) -> str:
-    return f"{100 * (ratio - 1):+.0f} %" if ratio < 2 else f"{ratio:.1f} times that: beware"
+    return f"{round(100 * (ratio - 1)):+d} %" if ratio < 2 else f"{ratio:.1f} times that: beware"
 
 
 def _checked(f: Figures) -> list[tuple[str, float, float]]:

@@ -72,7 +72,7 @@ def _residual_mean(f: Figures) -> Value:
 
 
 def _signed(share: float) -> str:
-    return f"{100 * share:+.0f} %"
+    return f"{round(100 * share):+d} %"
 
 
 def _cap(name: str) -> Callable[[Figures], Value]:
