@@ -19,6 +19,7 @@ from bench.analysis.notes import Note, notes
 from bench.analysis.run import Run, RunDescriptionError, in_order
 from bench.analysis.shaped import climbed, pulsed
 from bench.analysis.tables import TableError, Tables, TrialRecords, split
+from bench.analysis.theory import lines, with_theory
 from bench.analysis.timeline import Timeline, timeline
 from bench.analysis.verdict import Groups, Verdict, verdict
 
@@ -81,10 +82,11 @@ def analyse(run: Run, tables: Tables) -> Analysis:
     """Analyse a whole run. Raises TableError where the tables contradict the format."""
     bundles = split(tables, run.trials)
     strays = int(len(tables.jobs) - sum(len(b.jobs) for b in bundles.values()))
-    rows = tuple(with_speed([figures(bundles[t.id], run.result(t)) for t in in_order(run)]))
+    judged = with_speed([figures(bundles[t.id], run.result(t)) for t in in_order(run)])
+    rows = with_theory(judged, bundles)
     done = [f for f in rows if f.result.status == "done"]
     groups = Groups(
-        loads=tuple(load_groups(done)),
+        loads=tuple(replace(g, theory=lines(g)) for g in load_groups(done)),
         workers=tuple(worker_groups(done)),
         bursts=tuple(part_groups(done, "burst")),
         memory=tuple(part_groups(done, "memory")),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bench.analysis.canary import Canary, canary, slowness
+from bench.analysis.expectation import Expected
 from bench.analysis.gate import judge, speed_reason
 from bench.analysis.latency import (
     PERCENTILES,
@@ -23,6 +24,7 @@ from bench.analysis.rates import Drain, Polling, Rates, drain, polling, rates, s
 from bench.analysis.resources import Usage, usage
 from bench.analysis.run import Result
 from bench.analysis.sending import Sending, sending
+from bench.analysis.service import variation
 from bench.analysis.stages import Stages, stages
 from bench.analysis.steadiness import Backlog, backlog
 from bench.analysis.survival import NotIndependent, response
@@ -66,6 +68,10 @@ class Figures:
     """`response` with unfinished jobs as "at least so long"; None without any, or where that can't be."""
     attempts: float = math.nan
     """Submissions per job of the window, of those that were sent at all; NaN where none was."""
+    variation: float = float("nan")
+    """Standard deviation over mean of what the jobs cost (`service.variation`); NaN where too few ran."""
+    theory: Expected | None = None
+    """What queueing theory expects of this trial; None where it has nothing to say (`theory.with_theory`)."""
 
     @property
     def capacity(self) -> float:
@@ -118,6 +124,7 @@ def figures(records: TrialRecords, result: Result) -> Figures:
         warming=warming(records),
         censored=_censored(records, counted),
         attempts=_attempts(records),
+        variation=variation(records),
     )
     return replace(found, validity=_validity(found)) if result.status == "done" else found
 

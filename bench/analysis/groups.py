@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from bench.analysis.expectation import Line
 from bench.analysis.figures import Figures
 from bench.analysis.intervals import Estimate, estimate
 from bench.plan import Kind, Trial, Work
@@ -99,6 +100,8 @@ class LoadGroup:
     reference: float
     """C in jobs per second: what the reference number of workers can sustain; NaN where unknown."""
     deadline: float
+    theory: Mapping[str, Line] = field(default_factory=dict)
+    """What theory expects, by the series' label."""
 
     def relative(self, point: Point) -> float:
         """Realised arrivals as a multiple of the reference capacity; the plan's own multiple without one."""

@@ -7,6 +7,7 @@ from bench.analysis.figures import Figures
 from bench.analysis.findings import Finding, costs, load, parts
 from bench.analysis.findings.metastability import metastability, stairs
 from bench.analysis.findings.stages import taken_apart
+from bench.analysis.findings.theory import theory
 from bench.analysis.findings.workers import workers
 from bench.analysis.groups import LoadGroup, PartGroup, Point, WorkersGroup
 from bench.analysis.latency import Returns
@@ -78,6 +79,7 @@ def verdict(run: Run, figures: Sequence[Figures], groups: Groups, returns: Mappi
     found.append(costs.published(figures))
     found += [parts.waiting(group) for group in groups.service_time]
     found.append(costs.polled(figures))
+    found += [theory(group) for group in groups.loads[:1]]
     kept = tuple(f for f in found if f is not None)
     lead = " ".join(f.lead for f in kept if f.lead)
     return Verdict(lead or kept[0].text if kept else _bare(figures), kept)

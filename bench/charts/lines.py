@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from bench.analysis.figures import Figures
-from bench.analysis.groups import Point, Series
+from bench.analysis.groups import LoadGroup, Point, Series
 from bench.analysis.intervals import Estimate
 from bench.charts.chart import Context
 from bench.charts.labels import Label, label_ends
@@ -93,6 +94,23 @@ def _crowd(drawn: Sequence[Drawn]) -> dict[tuple[str, float], float]:
 
 def _step(labels: list[str], label: str) -> float:
     return labels.index(label) - (len(labels) - 1) / 2
+
+
+def theory(axes: Axes, series: Sequence[Series], group: LoadGroup, p: float, context: Context) -> bool:
+    """What queueing theory expects, thin and in the systems' colours, as far as the axes go; whether any."""
+    drawn = False
+    _, roof = axes.get_ylim()
+    for s in series:
+        line = group.theory.get(s.label)
+        if line is None:
+            continue
+        # From where the gateway cuts that share of the users off there is no time to draw.
+        shown = list(takewhile(lambda at: at[1] <= roof, zip(line.rates, line.seconds[p], strict=True)))
+        if len(shown) > 1:
+            look = context.look(s)
+            plot(axes, [x for x, _ in shown], [y for _, y in shown], look, markers=False, width=0.8)
+            drawn = True
+    return drawn
 
 
 def amounts(axes: Axes, drawn: Sequence[Drawn], context: Context) -> None:

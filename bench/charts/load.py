@@ -13,13 +13,15 @@ from bench.analysis.words import figure, listing, percent, rate, seconds
 from bench.charts.bars import standing
 from bench.charts.chart import Chart, Context, titled
 from bench.charts.labels import label_margin
-from bench.charts.lines import amounts, gather, span, times
+from bench.charts.lines import amounts, gather, span, theory, times
 from bench.charts.marks import fate_patch, guide, legend, shade_above
 from bench.charts.palette import FATE_LOOKS, MUTED
 from bench.charts.scales import load_axis, percent_axis
 from bench.charts.style import Axes, Canvas, Panel
 
 T = TypeVar("T")
+THEORY = (0.5, 0.95)
+"""Percentiles with a line of theory."""
 CAUSES = tuple(fate for fate in FATES if fate != "in_time")
 
 
@@ -71,7 +73,8 @@ def response(group: LoadGroup, suffix: str = "") -> Chart:
             axes = load_frame(canvas, panel, group)
             times(axes, drawn[p], context, low, high)
             guide(axes, group.deadline, f"D {seconds(group.deadline)}")
-            canvas.heading(axes, words, "time to result")
+            thin = p in THEORY and theory(axes, [d.series for d in drawn[p]], group, p, context)
+            canvas.heading(axes, words, "time to result; thin: theory" if thin else "time to result")
         return canvas
 
     least = 0.95 if 0.95 not in shown else 0.99 if 0.99 not in shown else 0.999
@@ -81,9 +84,18 @@ def response(group: LoadGroup, suffix: str = "") -> Chart:
         "How long users wait for their result, counted from the instant they asked; a job that failed "
         "counts as infinitely long, so a percentile can be “not reached”. Right of the shaded edge more is "
         f"asked than can be done: those figures belong to their window. p{least * 100:g} takes "
-        f"{arrivals_needed(least)} arrivals a trial.",
+        f"{arrivals_needed(least)} arrivals a trial.{_theory_words(group)}",
         draw,
     )
+
+
+def _theory_words(group: LoadGroup) -> str:
+    """What the thin lines are, and why each ends."""
+    if not group.theory:
+        return ""
+    cut = [s.label for s in group.series if (line := group.theory.get(s.label)) and line.cut]
+    ends = f" or the gateway's limit ({listing(cut)})" if cut else ""
+    return f" Thin: what theory expects of such a window, up to capacity{ends}."
 
 
 def _response_title(group: LoadGroup) -> str:

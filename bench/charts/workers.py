@@ -3,16 +3,19 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from bench.analysis.findings.load import in_time
-from bench.analysis.findings.workers import enough, main_series, throughput, workers_of
+from bench.analysis.findings.workers import enough, law_words, main_series, throughput, workers_of
 from bench.analysis.groups import Point, Series, WorkersGroup
 from bench.analysis.latency import arrivals_needed
+from bench.analysis.scalability import Scalability, scalability
 from bench.analysis.words import count, figure, of_capacity, percent, rate, seconds
 from bench.charts.chart import Chart, Context
 from bench.charts.labels import label_margin
 from bench.charts.lines import Drawn, amounts, gather, span, times
 from bench.charts.load import CAUSES, bars, fate_count, response_at
-from bench.charts.marks import fate_patch, guide, legend, remark
+from bench.charts.marks import fate_patch, guide, legend, plot, remark
 from bench.charts.palette import MUTED
 from bench.charts.scales import percent_axis
 from bench.charts.style import Axes, Canvas, Panel
@@ -58,7 +61,8 @@ def workers(name: str, groups: Sequence[WorkersGroup]) -> Chart:
         for n, group in enumerate(groups):
             panel = canvas.panel(f"throughput-{n}", "results per second by workers, with the ideal")
             _throughput(_frame(canvas, panel, group), group, context, roof)
-            canvas.heading(canvas.figure.axes[-1], "throughput", _load(group))
+            thin = "; thin: scalability law" if _laws(group) else ""
+            canvas.heading(canvas.figure.axes[-1], "throughput", _load(group) + thin)
         for n, group in enumerate(groups):
             panel = canvas.panel(
                 f"timeouts-{n}", "share of jobs without a result in time by workers and cause"
@@ -71,9 +75,19 @@ def workers(name: str, groups: Sequence[WorkersGroup]) -> Chart:
         title,
         f"The same load on more and more workers, {kind}: gunicorn's processes and the queue's consumers. "
         "The dashed line is what so many workers could deliver in this box. Where the line stays flat "
-        "another worker is idle money.",
+        f"another worker is idle money.{_law_words(groups)}",
         draw,
     )
+
+
+def _law_words(groups: Sequence[WorkersGroup]) -> str:
+    """What the law says of the main system at the first load that shows it, or that none does."""
+    found = [(g, s) for g in groups if (s := main_series(g)) is not None]
+    each = [scalability(g, s) for g, s in found]
+    known = [e for e in each if e.law is not None]
+    if known:
+        return f" {law_words(known[0])}"
+    return " How it scales this sweep can't tell: see the findings." if each else ""
 
 
 def _load(group: WorkersGroup) -> str:
@@ -119,7 +133,25 @@ def _throughput(axes: Axes, group: WorkersGroup, context: Context, roof: float) 
     )
     drawn = gather(group.series, lambda q: float(counts.index(workers_of(q))), lambda f: f.rates.throughput)
     amounts(axes, drawn, context)
+    for found in _laws(group):
+        _law(axes, found, counts, context)
     axes.set_ylabel("results, jobs/s")
+
+
+def _laws(group: WorkersGroup) -> list[Scalability]:
+    """Of the systems whose throughput tells how they scale."""
+    return [found for s in group.series if (found := scalability(group, s)).law is not None]
+
+
+def _law(axes: Axes, found: Scalability, counts: Sequence[int], context: Context) -> None:
+    """The fitted law, thin, over the worker counts that it was fitted to."""
+    if found.law is None:
+        return
+    low, high = min(found.usable), max(found.usable)
+    workers = [low + (high - low) * n / 40 for n in range(41)]
+    places = [float(x) for x in np.interp(workers, counts, range(len(counts)))]
+    values = [found.law.throughput(n) for n in workers]
+    plot(axes, places, values, context.look(found.series), markers=False, width=0.8)
 
 
 def _timeouts(canvas: Canvas, panel: Panel, group: WorkersGroup, context: Context) -> None:

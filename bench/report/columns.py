@@ -72,6 +72,26 @@ def _component(name: str) -> Callable[[Figures], Value]:
     return lambda f: f.overhead.of(name)
 
 
+def _expected(p: float) -> Callable[[Figures], Value]:
+    return lambda f: None if f.theory is None else f.theory.percentiles.get(p)
+
+
+def _residual(p: float) -> Callable[[Figures], Value]:
+    return lambda f: None if f.theory is None else f.theory.residual(f.response.get(p), p)
+
+
+def _expected_mean(f: Figures) -> Value:
+    return None if f.theory is None else f.theory.mean
+
+
+def _residual_mean(f: Figures) -> Value:
+    return None if f.theory is None else f.theory.residual(f.mean_response)
+
+
+def _signed(share: float) -> str:
+    return f"{round(100 * share):+d} %"
+
+
 def _cap(name: str) -> Callable[[Figures], Value]:
     return lambda f: f.result.caps.get(name)
 
@@ -117,6 +137,12 @@ COLUMNS = (
     Column("response_p99_s", "p99", _at(lambda f: f.response, 0.99), seconds),
     Column("response_mean_of_delivered_s", "mean", lambda f: f.mean_response, seconds, page=False),
     Column("slowest_delivered_s", "slowest", lambda f: f.slowest_delivered, seconds, page=False),
+    Column("predicted_p50_s", "p50 by theory", _expected(0.5), seconds, page=False),
+    Column("predicted_p95_s", "p95 by theory", _expected(0.95), seconds, page=False),
+    Column("predicted_mean_s", "mean by theory", _expected_mean, seconds, page=False),
+    Column("residual_p50", "p50 over theory", _residual(0.5), _signed),
+    Column("residual_p95", "p95 over theory", _residual(0.95), _signed),
+    Column("residual_mean", "mean over theory", _residual_mean, _signed, page=False),
     Column("accept_p50_s", "accept p50", _at(lambda f: f.accept, 0.5), seconds),
     Column("accept_p90_s", "accept p90", _at(lambda f: f.accept, 0.9), seconds, page=False),
     Column("accept_p95_s", "accept p95", _at(lambda f: f.accept, 0.95), seconds),

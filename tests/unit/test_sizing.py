@@ -29,7 +29,7 @@ def test_the_answer_and_its_neighbours_are_shown(
     code, out, err = run(monkeypatch, capsys, *ASKED, "--price", "0.05")
     assert (code, err) == (0, "")
     assert "4 jobs/s of 500 ms, all alike: they keep 2 workers busy." in out
-    assert "3 workers suffice for p95<1.1s." in out
+    assert "3 workers suffice for p95<1.1s, with 3 vCPU." in out
     assert "grows for ever" in out
     assert "3 ✓" in out
     assert "M/D/c" in out
@@ -77,6 +77,8 @@ def test_that_no_number_is_enough_is_an_answer_too(
         ("--price", "-1", "must be 0 or more"),
         ("--overhead", "-1s", "is not a duration"),
         ("--cpu", "2S", "give it in seconds"),
+        ("--cpus", "nan", "--cpus nan: must be above 0"),
+        ("--peak", "inf", "--peak inf: must be from 1"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(
@@ -87,3 +89,28 @@ def test_what_makes_no_sense_is_one_line(
     assert (code, out) == (2, "")
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_shared_cores_are_part_of_the_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """More workers than vCPU bring nothing and are told so; too few vCPU are a reason of their own."""
+    asked = ("--service-time", "500ms", "--slo", "p95<20s", "--cpus", "1.5")
+    code, out, _ = run(monkeypatch, capsys, "--rate", "2.5/s", *asked)
+    assert code == 0
+    assert "2 workers suffice for p95<20s, with 1.5 vCPU." in out
+    assert "workers that share 1.5 vCPU" in out
+    code, out, _ = run(monkeypatch, capsys, "--rate", "4/s", *asked)
+    assert code == 1
+    assert "1.5 vCPU are too few for the load" in out
+
+
+def test_a_million_jobs_an_hour_are_planned(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """24 million a day of 10 s each, three times that in the busiest hour: thousands of workers."""
+    asked = ("--rate", "24000000/day", "--service-time", "10s", "--variation", "0.5", "--slo", "p95<25s")
+    code, out, _ = run(monkeypatch, capsys, *asked, "--peak", "3", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert 8_333 < told["workers"] < 8_700

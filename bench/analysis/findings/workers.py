@@ -1,10 +1,12 @@
 """How many workers: where another one stops helping."""
 
+import math
 from collections.abc import Sequence
 
 from bench.analysis.findings import Finding
 from bench.analysis.findings.load import in_time
 from bench.analysis.groups import Point, Series, WorkersGroup
+from bench.analysis.scalability import NEEDED, Scalability, scalability
 from bench.analysis.words import count, figure, listing, of_capacity, percent, rate, seconds
 
 ENOUGH = 0.95
@@ -40,11 +42,58 @@ def workers(groups: Sequence[WorkersGroup]) -> list[Finding]:
                 text.append(_delivers_words(group))
                 words, short = _need_words(group, series)
                 text.append(words)
+                text.append(scaling_words(scalability(group, series)))
                 lead = lead or short
         if text:
             key, kind = ("workers", "CPU-bound work") if cpu_bound else ("workers-io", "work that waits")
             found.append(Finding(key, f"How many workers, {kind}", " ".join(text), "" if found else lead))
     return found
+
+
+def scaling_words(found: Scalability) -> str:
+    """The law's coefficients and the best worker count, or why there are none."""
+    name, law = found.series.label, found.law
+    if law is not None:
+        best = "no number at which more would harm"
+        if math.isfinite(law.best):
+            best = f"the most with {count(max(1, round(law.best)), 'worker')}"
+        return (
+            f"By the Universal Scalability Law {name} does {figure(law.per_worker)}/s a worker, with a "
+            f"contention σ of {_coefficient(law.contention)} and a coherency κ of "
+            f"{_coefficient(law.coherency)}: {best} (fitted to {listing([str(n) for n in found.usable])}, "
+            f"off by {percent(law.residual)})."
+        )
+    why = []
+    if found.by_load:
+        why.append(f"{_workers(found.by_load)} could have done more than was offered")
+    if found.by_box:
+        why.append(f"{_workers(found.by_box)} would take more CPU than the box has")
+    if found.by_failure:
+        why.append(f"{_workers(found.by_failure)} worked for clients that had been sent away")
+    reason = f": {listing(why)}" if why else ""
+    return (
+        f"How {name} scales (the Universal Scalability Law) can't be told from this: it takes {NEEDED} "
+        f"worker counts that are themselves the limit{reason}."
+    )
+
+
+def law_words(found: Scalability) -> str:
+    """The same in one line, for a chart; empty where nothing is fitted."""
+    if found.law is None:
+        return ""
+    best = f", best with {round(found.law.best)}" if math.isfinite(found.law.best) else ""
+    return (
+        f"Scalability law of {found.series.label} (thin): σ {_coefficient(found.law.contention)}, "
+        f"κ {_coefficient(found.law.coherency)}{best}."
+    )
+
+
+def _workers(counts: Sequence[int]) -> str:
+    return f"{listing([str(n) for n in counts])} {'worker' if list(counts) == [1] else 'workers'}"
+
+
+def _coefficient(share: float) -> str:
+    return "0" if share < 5e-5 else f"{100 * share:.2g} %"
 
 
 def main_series(group: WorkersGroup) -> Series | None:

@@ -18,14 +18,13 @@ def fifo_starts(arrivals: Floats, service_times: Floats, servers: int) -> Floats
     """
     if servers < 1:
         raise ValueError(f"a queue takes a server at least, not {servers}")
-    if len(arrivals) != len(service_times):
-        raise ValueError(f"{len(arrivals)} arrivals and {len(service_times)} service times do not match")
-    if np.any(np.diff(arrivals) < 0):
-        raise ValueError("arrivals must be in order")
+    check_jobs(arrivals, service_times)
     if servers == 1:
         # start_i = max(arrival_i, start_(i-1) + S_(i-1)): a running maximum, less the work before it
         done_before = np.concatenate(([0.0], np.cumsum(service_times)[:-1]))
         return np.asarray(np.maximum.accumulate(arrivals - done_before) + done_before, dtype=float)
+    if len(arrivals) and np.all(service_times == service_times[0]):
+        return _alike(arrivals, float(service_times[0]), servers)
     free = [-np.inf] * servers
     starts = np.empty(len(arrivals))
     for i, (arrival, service_time) in enumerate(zip(arrivals.tolist(), service_times.tolist(), strict=True)):
@@ -33,3 +32,23 @@ def fifo_starts(arrivals: Floats, service_times: Floats, servers: int) -> Floats
         heapq.heapreplace(free, start + service_time)
         starts[i] = start
     return starts
+
+
+def _alike(arrivals: Floats, service_time: float, servers: int) -> Floats:
+    """Jobs that all take the same time end in the order in which they came, so that the servers take turns:
+    each is a queue of its own, and all are reckoned at once.
+    """
+    rounds = -(-len(arrivals) // servers)
+    turns = np.full(rounds * servers, np.inf)
+    turns[: len(arrivals)] = arrivals
+    done_before = np.arange(rounds)[:, None] * service_time
+    starts = np.maximum.accumulate(turns.reshape(rounds, servers) - done_before, axis=0) + done_before
+    return np.asarray(starts.ravel()[: len(arrivals)], dtype=float)
+
+
+def check_jobs(arrivals: Floats, times: Floats) -> None:
+    """Raise ValueError for arrivals out of order, or lists of different length."""
+    if len(arrivals) != len(times):
+        raise ValueError(f"{len(arrivals)} arrivals and {len(times)} service times do not match")
+    if np.any(np.diff(arrivals) < 0):
+        raise ValueError("arrivals must be in order")

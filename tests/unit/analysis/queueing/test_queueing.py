@@ -65,9 +65,11 @@ def test_one_server_waits_as_pollaczek_and_khinchine_say(utilisation: float) -> 
 @settings(deadline=None)  # the series is long
 @given(SERVERS, UTILISATION)
 def test_constant_service_times_wait_as_crommelins_series_says(servers: int, utilisation: float) -> None:
-    """His own sum, which is another way to the mean than through the number in the system."""
+    """His own sum, which is another way to the mean than through the number in the system; its terms are
+    differences of large numbers, good to six digits near capacity.
+    """
     load = servers * utilisation
-    assert MDc(load, 1.0, servers).mean_wait == pytest.approx(crommelin(servers, load), rel=1e-6, abs=1e-10)
+    assert MDc(load, 1.0, servers).mean_wait == pytest.approx(crommelin(servers, load), rel=1e-5, abs=1e-10)
 
 
 def crommelin(servers: int, load: float) -> float:
