@@ -95,6 +95,7 @@ def _part_trials(
                             repeat=repeat,
                             seed=zlib.crc32(f"{experiment.seed}/{work.task}/{load.label}/{repeat}".encode()),
                             capacity=able,
+                            processes=experiment.generator.processes,
                             needs_memory_cap=part.needs_memory_cap,
                             connection_limit=max(1, int(deadline * able)) if system.kind == "bounded" else 0,
                         )

@@ -27,7 +27,7 @@ from workloads import UnknownTask
 
 REPORT_EVERY = 0.25
 """Seconds between two reports of this worker's records and standing."""
-LEAVING = 5.0
+LEAVING = 3.0
 """Seconds to wait, when leaving, until the master has the last records."""
 
 
@@ -67,6 +67,7 @@ class Crew:
         if self._crowd is not None:
             self._finish(cut=True)
         self._closed.wait(LEAVING)
+        self._closed.set()
 
     def _hear(self, _: str, what: str, content: dict[str, Any]) -> None:
         heard = self._clock.now()

@@ -6,6 +6,7 @@ what the others are still offering is not the load that was asked for.
 """
 
 import json
+import socket
 import time
 import uuid
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from math import inf
 from typing import Any, TypeVar
 
 import gevent
+import psutil
 from gevent.event import Event
 from gevent.queue import Empty, Queue
 
@@ -64,6 +66,8 @@ class Member:
     jobs: int = 0
     requests: int = 0
     """Rows that came from it."""
+    process: psutil.Process | None = None
+    """Where this process forked it: shows at once when it ends."""
     silence: float = 0.0
     gone: bool = False
     """Ended or lost: no more records are expected of it."""
@@ -98,6 +102,7 @@ class Fleet:
         self._settled_at = inf
         self._ending = self._closed = False
         self._news = Event()
+        self._forked = {process.pid: process for process in psutil.Process().children()}
         wire.listen(self._hear)
         self._call()
         self._send_off()
@@ -150,6 +155,7 @@ class Fleet:
                 "`locust -f bench/scenarios.py --worker`"
             )
         member.pid = said["pid"]
+        member.process = self._forked.get(member.pid) if said["host"] == socket.gethostname() else None
         member.name += f" (pid {said['pid']} on {said['host']})"
         if said["protocol"] != PROTOCOL:
             raise LoadError(f"{member.name} has another version of Queuebench; install the same everywhere")
@@ -275,10 +281,14 @@ class Fleet:
             passed = min(time.monotonic() - before, 2 * LOOK_EVERY)
             for member in self._members.values():
                 member.silence += passed
-                if not member.gone and member.silence > SILENCE:
-                    self._lose(member)
+                if member.gone:
+                    continue
+                if member.process is not None and has_ended(member.process):
+                    self._lose(member, "its process has ended")
+                elif member.silence > SILENCE:
+                    self._lose(member, f"nothing came from it for {SILENCE:g} s")
 
-    def _lose(self, member: Member) -> None:
+    def _lose(self, member: Member, how: str) -> None:
         """Write down what a worker that has gone silent can't write any more."""
         member.gone = member.lost = True
         now = self._clock.now()
@@ -293,7 +303,7 @@ class Fleet:
                 phase = phase_of(self._load, planned)
                 id = f"lost-{member.part.index}-{n}"
                 self._record_lost(Job(id, phase, self.start + planned, done=now, error=why), member)
-        self._lost(member, f"{member.name} was lost: nothing came from it for {member.silence:.0f} s")
+        self._lost(member, f"{member.name} was lost: {how}")
         self._look()
 
     def _record_lost(self, job: Job, member: Member) -> None:
@@ -338,7 +348,7 @@ class Fleet:
             self._news.wait(left)
         for member in waiting:
             if not member.gone:
-                self._lose(member)
+                self._lose(member, f"it sent no last records within {ENDING:g} s")
 
     # Asking
 
@@ -360,3 +370,11 @@ class Fleet:
                     return found
         except Empty:
             return None
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a child has ended, waited for or not."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
