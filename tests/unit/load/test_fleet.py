@@ -30,7 +30,7 @@ ASSIGNMENT = Assignment(
     value={"seconds": 0.01, "gil": "held"},
     load=Load("constant", rate=20, window=0.2),
     seed=1,
-    deadline=1.0,
+    deadline=10.0,  # clocks may be uncertain by 200 ms
     patience=4.0,
     poll_interval=0.02,
     drain_limit=20,
@@ -46,6 +46,7 @@ class Played:
         self.rows_short, self.drift = rows_short, drift
         self.clock = Clock()
         self.orders: dict = {}
+        self.over = False
         self.load = ""
         self.say: Callable = lambda *_, **__: None
 
@@ -75,11 +76,8 @@ class Played:
         share = [0.025 + n * 0.05 for n in range(4)][self.orders["index"] :: self.orders["of"]]
         for planned in share:
             begun = self.start + planned
-            rows.job(
-                Job(
-                    f"{self.orders['index']}-{planned}", "window", begun, sent=begun, done=begun, outcome="ok"
-                )
-            )
+            name = f"{self.orders['index']}-{planned}"
+            rows.job(Job(name, "window", begun, sent=begun, done=begun, outcome="ok"))
         jobs, requests = rows.collect()
         standing = Standing(launched=len(share), sent=len(share), in_time=len(share), arrivals_over=True)
         self.answer(
@@ -98,6 +96,8 @@ class Played:
 
 
 class PlayedWire:
+    """The master's end of a wire to such workers."""
+
     def __init__(self, *workers):
         self.played = {f"host_{n}": worker for n, worker in enumerate(workers)}
 
@@ -161,10 +161,12 @@ class Willing(Played):
     def hear(self, what, content):
         super().hear(what, content)
         if what == "begin":
-            self.clock_ = gevent.spawn_later(0.01, self.idle)
+            gevent.spawn(self.go_on)
+        if what == "end":
+            self.over = True
 
-    def idle(self):
-        while True:
+    def go_on(self):
+        while not self.over:
             gevent.sleep(0.05)
             standing = Standing(launched=2, sent=2, in_time=2, arrivals_over=True, last_sign=self.start + 0.2)
             empty = {"jobs": "", "requests": "", "in_flight": []}
@@ -192,13 +194,13 @@ def test_records_of_all_workers_come_together(lead):
     [
         (Played(protocol=PROTOCOL + 1), "has another version of Queuebench"),
         (Played(objection="nothing answers at http://127.0.0.1:1"), "nothing answers at http://127.0.0.1:1"),
-        (Played(slow=0.25), r"is known to 1\d\d\.\d ms only, and this load needs 20 ms"),
+        (Played(slow=0.6), r"is known to \d+\.\d ms only, and this load needs 200 ms"),
     ],
     ids=["another version", "can't reach the system", "a clock too far away"],
 )
 def test_a_worker_that_can_not_take_part_is_refused_in_one_line(lead, worker, says, monkeypatch):
     """Which one, why, and before anything was sent."""
-    monkeypatch.setattr("bench.load.fleet.MEASURING", 0.6)
+    monkeypatch.setattr("bench.load.fleet.MEASURING", 2.0)
     with pytest.raises(LoadError, match=says) as caught:
         lead(Willing(), worker)
     assert "worker 2 of 2 (pid 4711 on elsewhere)" in str(caught.value)
@@ -215,22 +217,21 @@ def test_a_clock_that_is_ahead_is_corrected(lead):
     """The worker is told by how much; one that can't be told from the master's keeps its own."""
     behind, same = Willing(ahead=-40.0), Willing()
     lead(behind, same)
-    assert behind.orders["correction"] == pytest.approx(-40, abs=0.02)
+    assert behind.orders["correction"] == pytest.approx(-40, abs=0.2)
     assert same.orders["correction"] == 0
 
 
-def test_a_clock_that_drifts_is_marked(lead):
-    """Half a second in one load: its records are not in the master's time."""
-    _, found = lead(Willing(), Willing(drift=0.5))
+def test_a_clock_that_drifts_is_marked(lead, monkeypatch):
+    """Two seconds in one load: its records are not in the master's time."""
+    monkeypatch.setattr("bench.load.fleet.MEASURING_AGAIN", 10.0)
+    _, found = lead(Willing(), Willing(drift=2.0))
     assert [m["detail"][:13] for m in found["marks"] if m["event"] == "clock_drifted"] == ["worker 2 of 2"]
 
 
 def test_rows_that_do_not_come_are_missed(lead):
     """The worker says how many it sent."""
     fleet, _ = lead(Willing(), Willing(rows_short=1))
-    assert fleet.failure.startswith(
-        "records are missing: worker 2 of 2 (pid 4711 on elsewhere) started 2 jobs"
-    )
+    assert fleet.failure.startswith("records are missing: worker 2 of 2 (pid 4711 on elsewhere)")
 
 
 def test_the_jobs_of_a_lost_worker_are_in_the_books(lead, monkeypatch):

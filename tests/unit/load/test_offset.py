@@ -13,10 +13,9 @@ AHEAD = st.floats(-1000, 1000)
 ROUNDING = 1e-9
 
 
-def exchange(
-    ahead: float, there: float, back: float, thinking: float = 0.0, asked: float = 100.0
-) -> Exchange:
+def exchange(ahead: float, there: float, back: float, thinking: float = 0.0) -> Exchange:
     """What is seen where their clock is `ahead` of ours and the ways take `there` and `back`."""
+    asked = 100.0
     arrived = asked + there
     return Exchange(asked, arrived + ahead, arrived + thinking + ahead, arrived + thinking + back)
 
