@@ -11,7 +11,7 @@ from gevent.event import Event
 from bench.load.arrivals import phase_of, schedule
 from bench.load.asking import Asking, Setting
 from bench.load.clients import Job, Manner, client_for
-from bench.load.exchange import connections_possible
+from bench.load.connections import connections_possible
 from bench.load.progress import Standing
 from bench.load.split import WHOLE, Part
 

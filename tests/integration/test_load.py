@@ -14,8 +14,9 @@ from stub_server import Reply, StubServer
 
 from bench.load.asking import Setting
 from bench.load.assignment import Assignment
+from bench.load.connections import FILES_OF_ITS_OWN
 from bench.load.crowd import Crowd
-from bench.load.exchange import FILES_OF_ITS_OWN, origin_of
+from bench.load.exchange import origin_of
 from bench.load.recorder import Recorder
 from bench.load.session import Session
 from bench.load.verifier import Verifier

@@ -1,0 +1,1 @@
+"""`bench selftest`: the whole harness, from generator to figures, against servers whose truth is known."""
