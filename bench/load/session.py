@@ -81,6 +81,11 @@ class Session:
                 return f"{len(self._schedule)} {load.arrivals} arrivals at {load.rate:g}/s {length}, {drain}"
 
     @property
+    def failure(self) -> str:
+        """Why the load must not be believed, in one line; empty when nothing is wrong."""
+        return self._senders.failure
+
+    @property
     def progress(self) -> Progress:
         """How it is going."""
         load, now, start = self._assignment.load, self._senders.standing, self._senders.start

@@ -21,7 +21,7 @@ from bench.load.crew import Crew
 from bench.load.crowd import Crowd
 from bench.load.errors import LoadError
 from bench.load.fleet import Fleet
-from bench.load.session import Senders, Session
+from bench.load.session import Session
 from bench.load.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -112,12 +112,14 @@ class Tests:
         self._prepare = prepare
         self._wire = wire
         self._session: Session | None = None
+        self._fleet: Fleet | None = None
         if wire is not None:
             environment.user_classes = [SharedUsers]
         hooks: Any = environment.events  # Locust leaves their functions untyped
         hooks.test_start.add_listener(self._on_test_start)
         hooks.test_stopping.add_listener(self._on_test_stopping)
         hooks.quitting.add_listener(self._on_test_stopping)
+        hooks.worker_connect.add_listener(self._on_worker_connect)
 
     def stop(self, why: str) -> None:
         """Cut the running test off and leave Locust, also where it has a web page."""
@@ -128,26 +130,29 @@ class Tests:
 
     def _on_test_start(self, **_: Any) -> None:
         tidy_memory()
-        self._session = None
+        self._session = self._fleet = None
         try:
             setting = self._prepare()
-            senders = self._senders(setting)
+            self._session = self._gather(setting)
         except (LoadError, OSError) as error:
             self._refuse(str(error))
             return
-        session = self._session = Session(setting, senders)
-        if isinstance(senders, Fleet):
-            senders.alarm = session.cut_off
-        log.info(session.plan)
-        gevent.spawn(self._supervise, session, senders)
+        log.info(self._session.plan)
+        gevent.spawn(self._supervise, self._session)
 
-    def _senders(self, setting: Setting) -> Senders:
-        if self._wire is not None:
-            return Fleet(self._wire, setting)
-        crowd = Crowd(setting)
-        model = ClosedUsers if crowd.closed else OpenArrivals
-        self._environment.user_classes = [model.of(crowd)]
-        return crowd
+    def _gather(self, setting: Setting) -> Session:
+        """Have those ready who carry the load out: users here, or workers that begin in a moment."""
+        if self._wire is None:
+            crowd = Crowd(setting)
+            model = ClosedUsers if crowd.closed else OpenArrivals
+            self._environment.user_classes = [model.of(crowd)]
+            return Session(setting, crowd)
+        fleet = Fleet(self._wire, setting)
+        session = Session(setting, fleet)
+        fleet.alarm = session.cut_off
+        fleet.begin()
+        self._fleet = fleet
+        return session
 
     def _refuse(self, why: str) -> None:
         """End a test that can't begin."""
@@ -157,14 +162,14 @@ class Tests:
         log.error("queuebench: %s", why)  # a master knows no StopTest
         gevent.spawn(self._end_test)
 
-    def _supervise(self, session: Session, senders: Senders) -> None:
+    def _supervise(self, session: Session) -> None:
         try:
             session.supervise()
         except OSError as error:
             log.error("queuebench: records can't be written: %s", error.strerror or error)
             self._environment.process_exit_code = INCOMPLETE
-        if senders.failure:
-            log.error("queuebench: %s", senders.failure)
+        if session.failure:
+            log.error("queuebench: %s", session.failure)
             self._environment.process_exit_code = INCOMPLETE
         self._end_test()
 
@@ -178,6 +183,10 @@ class Tests:
         while isinstance(runner, MasterRunner) and not runner.spawning_completed:
             gevent.sleep(0.1)  # it would pass over a stop while it spawns
         runner.stop()
+
+    def _on_worker_connect(self, client_id: str, **_: Any) -> None:
+        if self._fleet is not None:
+            self._fleet.newcomer(client_id)
 
     def _on_test_stopping(self, **_: Any) -> None:
         """Somebody ends the test, or all of Locust: the records come first."""

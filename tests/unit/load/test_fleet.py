@@ -123,6 +123,7 @@ def lead(tmp_path):
         fleet = Fleet(PlayedWire(*workers), setting)
         session = Session(setting, fleet)
         fleet.alarm = session.cut_off
+        fleet.begin()
         session.supervise()
         found = {
             name: [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
@@ -200,7 +201,7 @@ def test_records_of_all_workers_come_together(lead):
 )
 def test_a_worker_that_can_not_take_part_is_refused_in_one_line(lead, worker, says, monkeypatch):
     """Which one, why, and before anything was sent."""
-    monkeypatch.setattr("bench.load.fleet.MEASURING", 2.0)
+    monkeypatch.setattr("bench.load.roll.MEASURING", 2.0)
     with pytest.raises(LoadError, match=says) as caught:
         lead(Willing(), worker)
     assert "worker 2 of 2 (pid 4711 on elsewhere)" in str(caught.value)
@@ -223,7 +224,7 @@ def test_a_clock_that_is_ahead_is_corrected(lead):
 
 def test_a_clock_that_drifts_is_marked(lead, monkeypatch):
     """Two seconds in one load: its records are not in the master's time."""
-    monkeypatch.setattr("bench.load.fleet.MEASURING_AGAIN", 10.0)
+    monkeypatch.setattr("bench.load.roll.MEASURING_AGAIN", 10.0)
     _, found = lead(Willing(), Willing(drift=2.0))
     assert [m["detail"][:13] for m in found["marks"] if m["event"] == "clock_drifted"] == ["worker 2 of 2"]
 
