@@ -52,7 +52,7 @@ class Progress(LiveLine):
 
     def warn(self, text: str) -> None:
         """Say what a person should know before it goes on; stays on the screen."""
-        self._console.print(text, style="yellow", highlight=False, markup=False)
+        self._console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
     def trial_started(self, trial: Trial, number: int, total: int, eta: float) -> None:
         """See `bench.sweep.Watcher`."""

@@ -34,6 +34,11 @@ class Overhead:
     """From the arrival to the result, none of which is work."""
 
     @property
+    def busy(self) -> float:
+        """Share of a core that each of its processes used."""
+        return self.cpu_per_job * self.rate / self.processes
+
+    @property
     def kept_up(self) -> bool:
         """Whether the generator was no part of what it measured."""
         return self.delay_p99 <= max(LATE, SHARE * self.response_p50)

@@ -1,8 +1,8 @@
 """`bench selftest --generator`: the rate up to which this machine's generator is no part of what it measures.
 
 Rates are doubled, then bisected to ±10 %, for one Locust process and for several, against a server that does
-nothing. A rate at which the generator fell behind is tried a second time: what else the machine does can only
-make it late, never early.
+nothing. A rate at which the generator fell behind is tried again: what else the machine does can only make it
+late, never early. Where it falls behind with most of a core unused, that else is what was found, and no limit.
 """
 
 import sys
@@ -24,7 +24,7 @@ from bench.load.idle import idle_server
 from bench.load.overhead import Overhead, measure
 from bench.plan import Kind
 from bench.progress import Progress, clock
-from bench.selftest.beside import Other, measure_other
+from bench.selftest.beside import measure_other
 from bench.selftest.edge import edge
 
 FIRST, LEAST, MOST = 100.0, 12.5, 12_800.0
@@ -34,9 +34,16 @@ JOBS, SHORTEST, LONGEST = 400, 3.0, 8.0
 RUNGS = 11
 """Of one search, about; for the ETA."""
 KINDS: dict[Way, Kind] = {"blocking": "blocking", "polled": "queued"}
-TRIES = 2
+TRIES = 3
+HELD_UP = 0.3
+"""Share of a core below which a generator that is late was held up, and not at its limit."""
 LOCUST_FILES = 10_000
 """Open files that Locust asks for where the limit is lower, and usually gets."""
+
+
+class Disturbed(Exception):
+    """The machine is too busy to tell; the message says so, for a person."""
+
 
 Rung = Callable[[Way, float, int], Overhead]
 """(way, jobs per second, processes) → what was seen."""
@@ -64,16 +71,13 @@ def run(
 
     try:
         with interruptible(), progress.showing():
-            limits = [limit for way, number in searches if (limit := find(look, way, number))]
+            limits = [find(look, way, number) for way, number in searches]
+    except Disturbed as why:
+        console.print(f"{why} Nothing is kept.", highlight=False, soft_wrap=True)
+        return exits.INVALID
     except Interrupted:
         console.print("interrupted; nothing is kept", highlight=False)
         return exits.INTERRUPTED
-    if len(limits) < len(searches):
-        console.print(
-            f"Not even {LEAST:g} jobs/s were sent in time: this machine is too busy to tell. Try again.",
-            highlight=False,
-        )
-        return exits.INVALID
     console.print(table(limits))
     path = generator_limit.write(reports, limits, datetime.now(UTC).isoformat(timespec="seconds"))
     console.print(f"Kept in {path}; `bench run` heeds it.", highlight=False, soft_wrap=True)
@@ -86,21 +90,30 @@ def counts(cores: int) -> list[int]:
     return sorted({*doubled, cores})
 
 
-def find(rung: Rung, way: Way, processes: int) -> Limit | None:
-    """Search one limit; None when the generator never kept up."""
+def find(rung: Rung, way: Way, processes: int) -> Limit:
+    """Search one limit. Raises Disturbed when something else kept the generator from it."""
     seen: list[Overhead] = []
 
     def holds(rate: float) -> bool:
+        late = []
         for _ in range(TRIES):
             found = rung(way, rate, processes)
             if found.kept_up:
                 seen.append(found)
                 return True
+            late.append(found)
+        worst = max(late, key=lambda overhead: overhead.busy)
+        if worst.busy < HELD_UP:
+            raise Disturbed(
+                f"{rate:,.0f} jobs/s were sent up to {worst.delay_p99 * 1e3:,.0f} ms late (p99) while the "
+                f"generator used {worst.busy:.0%} of a core: something else holds this machine up. Try again "
+                "when it is quiet."
+            )
         return False
 
     found = edge(holds, FIRST, LEAST, MOST)
     if not found.holds:
-        return None
+        raise Disturbed(f"Not even {LEAST:g} jobs/s were sent in time.")
     best = max(seen, key=lambda overhead: overhead.rate)
     files = max(connections_possible(), LOCUST_FILES)
     return Limit(
@@ -148,27 +161,23 @@ def beside(console: Console) -> None:
         def rung(way: Way, rate: float, processes: int) -> Overhead:
             return measure(url, KINDS[way], rate, min(LONGEST, max(SHORTEST, JOBS / rate)), processes)
 
-        ours = find(rung, "blocking", 1)
+        cost = rung("blocking", FIRST, 1).cpu_per_job
+        try:
+            limit = f"{find(rung, 'blocking', 1).rate:,.0f}/s in time"
+        except Disturbed as why:
+            limit = "not known"
+            console.print(str(why), highlight=False, soft_wrap=True)
         other = measure_other(url)
-    console.print(_compared(ours, other))
+    made = Table("tool", "rate limit", "CPU a job", title="load generators on one server that does nothing")
+    made.add_row("Queuebench, a connection for each job", limit, f"{cost * 1e3:.3f} ms")
+    if other:
+        cost = other.cpu_per_request
+        made.add_row(
+            f"{other.tool}, connections kept", f"{other.rate:,.0f}/s at most", f"{cost * 1e3:.3f} ms"
+        )
+    console.print(made)
     if other is None:
         console.print("neither wrk nor hey is installed: nothing to compare with (apt-get install wrk)")
-
-
-def _compared(ours: Limit | None, other: Other | None) -> Table:
-    made = Table("tool", "rate limit", "CPU a job", title="load generators on one server that does nothing")
-    made.add_row(
-        "Queuebench, a connection for each job",
-        f"{ours.rate:,.0f}/s in time" if ours else "too busy to tell",
-        f"{ours.cpu_per_job * 1e3:.3f} ms" if ours else "",
-    )
-    if other:
-        made.add_row(
-            f"{other.tool}, connections kept",
-            f"{other.rate:,.0f}/s at most",
-            f"{other.cpu_per_request * 1e3:.3f} ms",
-        )
-    return made
 
 
 if __name__ == "__main__":

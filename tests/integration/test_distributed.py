@@ -21,6 +21,8 @@ from stub_server import Reply, StubServer
 import bench
 from bench.load.arrivals import schedule
 from bench.load.driver import Generator, LoadError, run_load
+from bench.load.idle import idle_server
+from bench.load.overhead import measure
 from bench.load.progress import read_progress
 from bench.plan import Box, Load, System, Trial, Work
 from bench.probes import ProcessTrees
@@ -230,9 +232,13 @@ def test_a_worker_that_is_killed_is_told_and_its_jobs_are_in_the_books(tmp_path,
     assert set(outcomes(out)) == {"ok", "unfinished"}
 
 
-@pytest.mark.parametrize("to", ["the master", "all of them"])
-def test_ctrl_c_leaves_nothing(tmp_path, locust, to):
-    """Records are whole, no process stays."""
+@pytest.mark.parametrize(
+    ("send", "how"),
+    [(os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)],
+    ids=["SIGTERM to the master", "Ctrl-C on a terminal"],
+)
+def test_whoever_ends_it_nothing_stays(tmp_path, locust, send, how):
+    """No process, and records are whole."""
     with StubServer(lambda n: Reply(delay=0 if n % 2 else 60)) as server:
         master = locust(
             *("--headless", "--processes", "2", "--host", server.url, *JOB, "--rate", "20"),
@@ -240,7 +246,7 @@ def test_ctrl_c_leaves_nothing(tmp_path, locust, to):
         )
         workers = workers_of(master)
         wait_until(lambda: len(server.submitted) > 10)
-        (os.kill if to == "the master" else os.killpg)(master.pid, signal.SIGINT)
+        send(master.pid, how)
         told = master.communicate(timeout=60)[0]
         wait_until(lambda: gone(workers))
         missing = len(rows(tmp_path / "out")) - len(server.submitted)
@@ -359,6 +365,16 @@ def test_a_trial_that_loses_a_worker_fails_in_one_line(tmp_path):
             generator.go(server.url, kill)
     assert "\n" not in str(caught.value)
     wait_until(lambda: gone(family))
+
+
+def test_what_several_processes_cost_can_be_measured(tmp_path):
+    """CPU of all of them a job, and how late they send, on a server that does nothing."""
+    with idle_server() as url:
+        found = measure(url, "queued", 30, 1.0, processes=2)
+    assert found.jobs == 30
+    assert found.cpu_per_job > 0
+    assert 0 <= found.delay_p50 <= found.delay_p99
+    assert found.response_p50 > 0
 
 
 def test_workers_end_with_a_master_that_is_killed(tmp_path):

@@ -69,11 +69,12 @@ def test_an_edge_out_of_sight_is_told():
 
 
 def machine(limits):
-    """A rung on a machine that keeps up with so many jobs/s by so many processes."""
+    """A rung on a machine that keeps up with so many jobs/s by so many processes, each a core full."""
 
     def rung(way, rate, processes):
-        late = 0.002 if rate <= limits[way, processes] else 0.2
-        return Overhead("blocking", processes, rate, 400, 0.0015, 0.001, late, 0.003)
+        able = limits[way, processes]
+        late = 0.002 if rate <= able else 0.2
+        return Overhead("blocking", processes, rate, 400, processes / able, 0.001, late, 0.003)
 
     return rung
 
@@ -95,30 +96,39 @@ def test_the_self_test_finds_and_keeps_what_the_machine_can_do(tmp_path):
     assert found[3].fails == 0
     told = (tmp_path / "said").read_text()
     assert "generator-limit.json" in told
-    assert "1.50 ms" in told
+    assert "2.33 ms" in told  # of a core, 430 times a second
 
 
 def test_a_machine_that_is_too_busy_is_told_and_nothing_is_kept(tmp_path):
-    """Exit code 3: the measurement is not to be believed."""
-    rung = machine({("blocking", 1): 0, ("polled", 1): 100})
+    """Late with most of a core unused: exit code 3, the measurement is not to be believed."""
+
+    def rung(way, rate, processes):
+        return Overhead("blocking", processes, rate, 400, 0.0005, 0.001, 0.2, 0.003)
+
     with (tmp_path / "said").open("w") as said:
         assert generator.run(Console(file=said), tmp_path, processes=(1,), rung=rung) == exits.INVALID
-    assert "too busy" in (tmp_path / "said").read_text()
+    assert "200 ms late (p99) while the generator used 5% of a core" in (tmp_path / "said").read_text()
     assert generator_limit.read(tmp_path) == []
 
 
-def test_a_rung_that_failed_once_is_tried_again():
+def test_a_generator_that_never_keeps_up_has_no_limit():
+    """Not even with a core for itself at a dozen jobs a second."""
+    with pytest.raises(generator.Disturbed, match="Not even"):
+        generator.find(machine({("blocking", 1): 1e-3}), "blocking", 1)
+
+
+def test_a_rung_that_failed_is_tried_again():
     """A neighbour's burst of work is not the generator's limit."""
     tries = []
 
     def rung(way, rate, processes):
         tries.append(rate)
-        late = 0.2 if rate > 430 or tries.count(rate) == 1 else 0.002
-        return Overhead("blocking", processes, rate, 400, 0.0015, 0.001, late, 0.003)
+        late = 0.2 if rate > 430 or tries.count(rate) < 3 else 0.002
+        return Overhead("blocking", processes, rate, 400, 1 / 430, 0.001, late, 0.003)
 
     found = generator.find(rung, "blocking", 1)
     assert found.rate <= 430 < found.fails
-    assert max(map(tries.count, tries)) == 2
+    assert max(map(tries.count, tries)) == 3
 
 
 def test_late_means_late_beside_the_response():

@@ -113,8 +113,10 @@ class PlayedWire:
 
 
 @pytest.fixture
-def lead(tmp_path):
+def lead(tmp_path, monkeypatch):
     """A session led through with these workers: its fleet and what was recorded."""
+
+    monkeypatch.setattr("bench.load.fleet.LEAD", 0.05)
 
     def run(*workers, assignment=ASSIGNMENT):
         setting = Setting(
@@ -142,7 +144,7 @@ class Silent(Played):
             return
         super().hear(what, content)
         if what == "begin":
-            gevent.spawn_later(0.6, self.report)
+            gevent.spawn_later(0.1, self.report)
 
     def report(self):
         standing = Standing(launched=1, sent=1, in_flight=1, last_arrival=self.start + 0.025)
