@@ -1,8 +1,8 @@
 """`bench selftest --generator`: the rate up to which this machine's generator is no part of what it measures.
 
 Rates are doubled, then bisected to ±10 %, for one Locust process and for several, against a server that does
-nothing. A rate at which the generator fell behind is tried again: what else the machine does can only make it
-late, never early. Where it falls behind with most of a core unused, that else is what was found, and no limit.
+nothing. A rate at which the generator fell behind is tried again: what else the machine does can only make
+it late, never early. Where it falls behind with most of a core unused, that is what was found, and no limit.
 """
 
 import sys
