@@ -34,9 +34,10 @@ JOBS, SHORTEST, LONGEST = 400, 3.0, 8.0
 RUNGS = 11
 """Of one search, about; for the ETA."""
 KINDS: dict[Way, Kind] = {"blocking": "blocking", "polled": "queued"}
-TRIES = 3
 HELD_UP = 0.3
 """Share of a core below which a generator that is late was held up, and not at its limit."""
+TRIES, TRIES_HELD_UP = 2, 6
+"""Of a rate at which it was late: because it could not keep up, or for any reason."""
 LOCUST_FILES = 10_000
 """Open files that Locust asks for where the limit is lower, and usually gets."""
 
@@ -95,8 +96,8 @@ def find(rung: Rung, way: Way, processes: int) -> Limit:
     seen: list[Overhead] = []
 
     def holds(rate: float) -> bool:
-        late = []
-        for _ in range(TRIES):
+        late: list[Overhead] = []
+        while sum(found.busy >= HELD_UP for found in late) < TRIES and len(late) < TRIES_HELD_UP:
             found = rung(way, rate, processes)
             if found.kept_up:
                 seen.append(found)
