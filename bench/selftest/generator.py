@@ -53,8 +53,9 @@ Rung = Callable[[Way, float, int], Overhead]
 def run(
     console: Console, reports: Path = Path("reports"), processes: Sequence[int] = (), rung: Rung | None = None
 ) -> int:
-    """Find the limits, print them, and keep them beside the reports. Returns an exit code.
+    """Find the limits, print them, and keep them beside the reports.
 
+    Returns an exit code: 3 when the machine was too busy for some of them; the others are kept.
     `processes`: how many to try; left out: 1, 2, 4, … and as many as there are cores.
     """
     wanted = processes or counts(usable_cores())
@@ -70,19 +71,24 @@ def run(
         rungs += 1
         return (rung or measured)(way, rate, number)
 
+    limits, disturbed = [], []
     try:
         with interruptible(), progress.showing():
-            limits = [find(look, way, number) for way, number in searches]
-    except Disturbed as why:
-        console.print(f"{why} Nothing is kept.", highlight=False, soft_wrap=True)
-        return exits.INVALID
+            for way, number in searches:
+                try:
+                    limits.append(find(look, way, number))
+                except Disturbed as why:
+                    disturbed.append(f"{way}, {number} process(es): {why}")
     except Interrupted:
         console.print("interrupted; nothing is kept", highlight=False)
         return exits.INTERRUPTED
-    console.print(table(limits))
-    path = generator_limit.write(reports, limits, datetime.now(UTC).isoformat(timespec="seconds"))
-    console.print(f"Kept in {path}; `bench run` heeds it.", highlight=False, soft_wrap=True)
-    return exits.FINE
+    for line in disturbed:
+        console.print(line, highlight=False, soft_wrap=True)
+    if limits:
+        console.print(table(limits))
+        path = generator_limit.write(reports, limits, datetime.now(UTC).isoformat(timespec="seconds"))
+        console.print(f"Kept in {path}; `bench run` heeds it.", highlight=False, soft_wrap=True)
+    return exits.INVALID if disturbed else exits.FINE
 
 
 def counts(cores: int) -> list[int]:
