@@ -52,6 +52,9 @@ def run_command(
         str | None, typer.Option(help="Drive a service that already runs; nothing is started or capped.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the order and of the arrivals.")] = None,
+    generator_processes: Annotated[
+        int | None, typer.Option(help="Processes that generate the load, where one is not enough.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run.")] = None,
     reports: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("reports"),
     slo: Slo = None,
@@ -70,7 +73,7 @@ def run_command(
     line = "bench run " + shlex.join(sys.argv[2:])
     wanted = outputs.outputs(slo or (), junit, as_json, markdown)
     if resume is not None:
-        if task or input_file or deadline or url or seed is not None:
+        if task or input_file or deadline or url or seed is not None or generator_processes is not None:
             raise spec.SpecError("--resume goes on with a run as it was: no option changes what is measured")
         raise typer.Exit(_run_and_deliver(replace(request.resumed(resume), again=again), wanted))
     assert experiment is not None
@@ -82,6 +85,8 @@ def run_command(
         chosen = request.for_own_task(chosen, own, _read_input(input_file))
     if deadline is not None:
         chosen = request.with_deadline(chosen, deadline)
+    if generator_processes is not None:
+        chosen = request.with_processes(chosen, generator_processes)
     if url is not None:
         chosen = request.for_url(chosen, url)
     folder = request.new_folder(reports, chosen.name)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from bench import environment
+from bench import environment, generator_limit
 from bench.analysis.validity import Validity
 from bench.calibration import Measured, measure, reference_capacity
 from bench.expand import expand
@@ -111,6 +111,10 @@ def begun(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[st
         measured[part.name] = same or measure(part.name, task, value, request, box)
     works = {name: m.work for name, m in measured.items()}
     trials = expand(experiment, works, systems(experiment, request.url), box)
+    limits = generator_limit.read(folder.path.parent)
+    beyond = generator_limit.notes(trials, limits)
+    for line in beyond:
+        progress.warn(line)
     first = works[experiment.parts[0].name]
     return {
         "id": folder.path.name,
@@ -120,7 +124,8 @@ def begun(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[st
         "started": now(),
         "finished": None,
         "seed": experiment.seed,
-        "environment": environment.describe(),
+        "environment": environment.describe()
+        | ({"generator_limit": [asdict(limit) for limit in limits]} if limits else {}),
         "caps": asdict(caps),
         "box": asdict(box),
         "calibration": [m.to_json() for part, m in measured.items() if m.part == part],
@@ -128,7 +133,7 @@ def begun(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[st
         "reference_capacity": reference_capacity(experiment, first, box),
         "deadline": trials[0].deadline,
         "poll_interval": trials[0].poll_interval,
-        "notes": notes(experiment, caps, box, request.url),
+        "notes": [*notes(experiment, caps, box, request.url), *beyond],
         "trials": [t.to_json() for t in trials],
         "results": {},
     }

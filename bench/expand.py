@@ -108,6 +108,7 @@ def _part_trials(
                             repeat=repeat,
                             seed=zlib.crc32(f"{experiment.seed}/{work.task}/{load.label}/{repeat}".encode()),
                             capacity=able,
+                            processes=experiment.generator.processes,
                             needs_memory_cap=part.needs_memory_cap,
                             connection_limit=(
                                 connection_limit(able, deadline, retry) if system.kind == "bounded" else 0

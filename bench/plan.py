@@ -160,6 +160,8 @@ class Trial:
     """Jobs per second this system can sustain (design vocabulary), for ideal lines and drain limits."""
     needs_memory_cap: bool = False
     """Not run where memory is not capped and read back: it would eat the user's machine."""
+    processes: int = 1
+    """Processes of the load generator."""
     connection_limit: int = 0
     """`bounded`: connections in progress that nginx admits; 0 = no limit."""
     retry: Retry = Retry()

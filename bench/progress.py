@@ -50,6 +50,10 @@ class Progress(LiveLine):
         if not self.update(text):
             self._console.print(text, highlight=False)
 
+    def warn(self, text: str) -> None:
+        """Say what a person should know before it goes on; stays on the screen."""
+        self._console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
     def trial_started(self, trial: Trial, number: int, total: int, eta: float) -> None:
         """See `bench.sweep.Watcher`."""
         self._eta = eta

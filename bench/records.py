@@ -94,7 +94,7 @@ EVENTS = pa.schema(
         ("trial", pa.string()),
         ("t", pa.float64()),
         ("event", pa.string()),  # load_started | window_started | window_ended | drained | cut_off | died |
-        #   restarted | oom_kill | stopped
+        #   restarted | oom_kill | stopped; of generator workers: clock | clock_drifted | worker_lost
         ("role", pa.string()),
         ("pid", pa.int64()),
         ("detail", pa.string()),

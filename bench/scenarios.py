@@ -1,8 +1,10 @@
 """The Locust entry: `locust -f bench/scenarios.py`, with its web page or `--headless`.
 
 Against `--host URL`, or, with none given, against a system of its own that lives as long as Locust does.
-`--options` lists its options (Locust prints `--help` before it has read this file). The harness drives the
-same file with `--trial FILE --records FOLDER` and says when to begin on standard input (`bench.load.driver`).
+`--options` lists its options (Locust prints `--help` before it has read this file). With `--processes N`, or
+as `--master` and `--worker` on this or other machines, several processes carry out one load together; only
+the master heeds our options, brings a system up, and writes records. The harness drives the same file with
+`--trial FILE --records FOLDER` and says when to begin on standard input (`bench.load.driver`).
 """
 
 import atexit
@@ -10,14 +12,16 @@ import json
 import logging
 import signal
 import sys
+import time
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import gevent
+import psutil
 from gevent.fileobject import FileObject
 from locust import events
 from locust.env import Environment
@@ -29,10 +33,12 @@ from bench.load.exchange import origin_of
 from bench.load.faces import check_answers, find_face
 from bench.load.options import Chosen, add_options, read_options
 from bench.load.own_stack import OwnStack
+from bench.load.parent import end_with_parent
 from bench.load.progress import Progress
 from bench.load.recorder import Recorder
-from bench.load.users import BAD_USAGE, ClosedUsers, OpenArrivals, Tests, reporter
+from bench.load.users import BAD_USAGE, ClosedUsers, OpenArrivals, Tests, join_crew, reporter
 from bench.load.verifier import Verifier
+from bench.load.wire import Wire
 from bench.plan import Trial
 from workloads import UnknownTask
 
@@ -43,31 +49,39 @@ hooks: Any = events
 """Untyped, because Locust leaves the functions of its events untyped."""
 
 
+WORKERS_COME, WORKERS_LEAVE = 60.0, 10.0
+"""Seconds that the processes of --processes get to be there, and at the end to be gone."""
+
+
 def offer_options(parser: Any) -> None:
-    """Put our options beside Locust's."""
+    """Put our options beside Locust's, and let no process that Locust forks later outlive this one."""
     add_options(parser)
+    end_with_parent()
 
 
 def set_up(environment: Environment, **_: Any) -> None:
     """Before any test: find or bring up the system. Whatever is wrong ends Locust here, with one line."""
     options = environment.parsed_options
     assert options is not None
+    if options.worker:
+        join_crew(environment, Wire(environment.runner), float(options.clock_shift))
+        return
+    wire = Wire(environment.runner) if options.master else None
+    forked = psutil.Process().children()
+    hooks.quit.add_listener(lambda **_: outlive(forked))
     try:
-        if options.worker and options.processes:
-            sys.exit(BAD_USAGE)  # a child of --processes; its parent says why
-        if options.worker or options.master:
-            raise LoadError("one schedule can't be divided: leave out --processes, --master and --worker")
         if options.trial:
-            carry_out_trial(environment, options)
+            carry_out_trial(environment, options, wire)
         else:
-            stand_alone(environment, options)
+            stand_alone(environment, options, wire)
     except LoadError as error:
-        leave(str(error))
+        leave(str(error), forked)
     except KeyboardInterrupt:
+        outlive(forked, 0)
         sys.exit(130)
 
 
-def stand_alone(environment: Environment, options: Namespace) -> None:
+def stand_alone(environment: Environment, options: Namespace, wire: Wire | None) -> None:
     """Let whoever started Locust choose and start tests.
 
     Raises LoadError when an option is wrong, nothing answers, or the system does not come up.
@@ -106,7 +120,7 @@ def stand_alone(environment: Environment, options: Namespace) -> None:
             report=reporter(environment),
         )
 
-    Tests(environment, prepare)
+    Tests(environment, prepare, wire)
 
 
 def bring_up(chosen: Chosen) -> str:
@@ -128,7 +142,7 @@ def bring_up(chosen: Chosen) -> str:
     return url
 
 
-def carry_out_trial(environment: Environment, options: Namespace) -> None:
+def carry_out_trial(environment: Environment, options: Namespace, wire: Wire | None) -> None:
     """Wait until the harness says where the system is, then let Locust start the one test there is.
 
     Raises LoadError when it can't be carried out.
@@ -144,6 +158,8 @@ def carry_out_trial(environment: Environment, options: Namespace) -> None:
     if not options.records:
         raise LoadError("--trial needs --records FOLDER")
     recorder = Recorder(Path(options.records))
+    if wire is not None:
+        await_workers(wire, int(options.expect_workers))
     recorder.progress(Progress(phase="ready"))
     orders = FileObject(sys.stdin.fileno(), "rb", close=False)
     line = orders.readline()
@@ -153,7 +169,7 @@ def carry_out_trial(environment: Environment, options: Namespace) -> None:
     work = replace(work, face=work.face or find_face(origin))
     environment.host = origin.url
     environment.process_exit_code = 0  # a job that fails is a finding, not a failure of the generator
-    tests = Tests(environment, lambda: Setting(work, origin, recorder, verifier, reporter(environment)))
+    tests = Tests(environment, lambda: Setting(work, origin, recorder, verifier, reporter(environment)), wire)
 
     def end_with_harness() -> None:
         while orders.readline():
@@ -161,6 +177,29 @@ def carry_out_trial(environment: Environment, options: Namespace) -> None:
         tests.stop("the harness has gone")
 
     gevent.spawn(end_with_harness)
+
+
+def await_workers(wire: Wire, number: int) -> None:
+    """Wait until as many workers are there. Raises LoadError when they do not come."""
+    until = time.monotonic() + WORKERS_COME
+    while (there := len(wire.workers())) < number:
+        if time.monotonic() > until:
+            raise LoadError(f"of {number} worker processes only {there} came within {WORKERS_COME:g} s")
+        gevent.sleep(0.02)
+
+
+def outlive(forked: Iterable[psutil.Process], grace: float = WORKERS_LEAVE) -> None:
+    """See the processes of --processes end, which have been told to, and end those that do not.
+
+    They are looked at, not waited for: Locust still asks for their exit codes.
+    """
+    until = time.monotonic() + grace
+    for process in forked:
+        with suppress(psutil.Error):
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                if time.monotonic() > until:
+                    process.kill()
+                gevent.sleep(0.02)
 
 
 @contextmanager
@@ -177,8 +216,9 @@ def sigterm_raises() -> Iterator[None]:
         watcher.cancel()
 
 
-def leave(why: str) -> NoReturn:
+def leave(why: str, forked: Iterable[psutil.Process]) -> NoReturn:
     """End Locust with one line."""
+    outlive(forked, 0)
     print(f"queuebench: {why}", file=sys.stderr)  # noqa: T201 - for a person - a command's message to its user
     sys.exit(BAD_USAGE)
 

@@ -103,6 +103,13 @@ class BoxSpec(_Strict):
     memory: _Size = 2 * 2**30
 
 
+class GeneratorSpec(_Strict):
+    """The load generator."""
+
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    """More than one where one can't send as many jobs as are asked for, see `bench selftest --generator`."""
+
+
 class SystemSpec(_Strict):
     """A variant of a system of one's own, `[systems.NAME]`."""
 
@@ -222,6 +229,7 @@ class Experiment(_Strict):
     reference_workers: _Workers = 2
     """The C of rates like `1.2C` is what this many workers can sustain in the box."""
     box: BoxSpec = BoxSpec()
+    generator: GeneratorSpec = GeneratorSpec()
     systems: dict[_Name, SystemSpec] = {}
     parts: Annotated[list[PartSpec], Field(min_length=1)]
 

@@ -1,8 +1,8 @@
 """What the harness itself costs: `make benchmark-harness`. Figures to look at, not a test.
 
 Stack: from nothing to the first job done, and between two trials with the services kept. Trial: the share of
-its wall time that is no measurement. Generator: CPU per job and the rate it keeps up with. Report and
-comparison: a run of a million jobs.
+its wall time that is no measurement. Generator: CPU per job and the rate it keeps up with, beside wrk or hey
+on the same server. Report and comparison: a run of a million jobs.
 """
 
 import statistics
@@ -19,6 +19,7 @@ from bench.environment import usable_cores
 from bench.expand import default_cpus
 from bench.plan import Box, Load, Trial, Work
 from bench.records import RunFolder
+from bench.selftest import generator
 from bench.stack.deploy import deployment
 from bench.stack.services import Services
 from bench.stack.systems import SYSTEMS
@@ -90,9 +91,10 @@ def main() -> None:
     """Print all of it."""
     console = Console()
     stack(console)
-    for module in ("bench.load.overhead", "bench.report.benchmark"):
-        console.rule(module)
-        subprocess.run([sys.executable, "-m", module], check=True)
+    console.rule("the load generator")
+    generator.beside(console)
+    console.rule("bench.report.benchmark")
+    subprocess.run([sys.executable, "-m", "bench.report.benchmark"], check=True)
 
 
 main()

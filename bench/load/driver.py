@@ -6,7 +6,9 @@ second to start; `Generator` starts it early, beside the system under test, and 
 
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -35,8 +37,11 @@ LOOK_EVERY = 0.2
 """Seconds between two looks at the generator's progress."""
 SILENCE = 60.0
 """Seconds without a sign of life from the generator after which it counts as hung. It gives four a second."""
-GRACE = 10.0
+GRACE = 20.0
 """Seconds a generator gets to write its records and end, once it is asked to."""
+LOOPBACK = "127.0.0.1"
+PORTS = range(29_000, 32_000)
+"""Where the processes of one generator meet."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,11 @@ class LoadResult:
 
 
 class Generator:
-    """The load generator of one trial, as a process. Use as a context manager; nothing of it survives that.
+    """The load generator of one trial: a process, or several where `Trial.processes` says so.
 
-    Entering starts it, and it waits; `go` lets the load begin. It ends with this process however that ends:
-    it holds one end of a pipe whose other end is here, and an end of file is its signal to stop.
+    Use as a context manager; nothing of it survives that. Entering starts it, and it waits; `go` lets the
+    load begin. It ends with this process however that ends: it holds one end of a pipe whose other end is
+    here, and an end of file is its signal to stop.
     """
 
     def __init__(self, trial: Trial, folder: Path, *, max_in_flight: int = MAX_IN_FLIGHT) -> None:
@@ -151,7 +157,7 @@ class Generator:
                 process.stdin.close()
 
     def _command(self) -> list[str]:
-        load = self._trial.load
+        load, processes = self._trial.load, self._trial.processes
         users = str(load.size if load.arrivals == "closed" else 1)
         return [
             # -P: what lies about in the directory the harness was started in must not stand in for a library.
@@ -160,6 +166,7 @@ class Generator:
             *("--users", users, "--spawn-rate", users),
             *("--trial", str(self._folder / "trial.json"), "--records", str(self._folder)),
             *("--max-in-flight", str(self._max_in_flight)),
+            *(_together(processes) if processes > 1 else ()),
         ]
 
     def _say(self, line: str) -> None:
@@ -222,6 +229,22 @@ def run_load(
     """Run a trial's load against a system that is ready, from start to collected records. See `Generator`."""
     with Generator(trial, folder) as generator:
         return generator.go(base_url, on_progress, stop)
+
+
+def _together(processes: int) -> list[str]:
+    """Options with which Locust forks so many workers, and meets them where nobody else listens.
+
+    The port lies below those that systems hand out to outgoing connections, of which the load has many.
+    """
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((LOOPBACK, port))
+            return [
+                *("--processes", str(processes), "--master-bind-host", LOOPBACK),
+                *("--master-bind-port", str(port), "--master-port", str(port)),
+            ]
+    raise LoadError(f"no free port on {LOOPBACK} between {PORTS.start} and {PORTS.stop} for the generator")
 
 
 def _table(path: Path, schema: pa.Schema, trial: str) -> pd.DataFrame:

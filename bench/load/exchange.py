@@ -6,9 +6,7 @@ a route that starts a job by GET, that is a second job), and it takes its time a
 This speaks HTTP/1.1 over gevent sockets with the parser that FastHttpUser uses, geventhttpclient's.
 """
 
-import resource
 import socket
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -25,14 +23,7 @@ from bench.load.clock import Clock
 from bench.load.errors import LoadError
 
 BLOCK = 64 * 1024
-FILES_OF_ITS_OWN = 100
 NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-def connections_possible() -> int:
-    """How many connections this process may hold at once, some files for itself left over."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if limit == resource.RLIM_INFINITY else max(1, limit - FILES_OF_ITS_OWN)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ def add_options(parser: Any) -> None:
     add("--records", "Folder for the records of each job and request", form=False)
     add("--options", "Show this list", form=False, action=ShowOptions, nargs=0)
     add("--trial", "Carry out a trial of a run, as the harness does", form=False)
+    add("--clock-shift", argparse.SUPPRESS, form=False, type=float, default=0.0)  # a worker's, for tests
 
 
 class ShowOptions(argparse.Action):

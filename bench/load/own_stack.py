@@ -1,21 +1,20 @@
 """A system under test that belongs to one Locust process: `bench up`, started and ended with it."""
 
-import ctypes
 import json
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from bench.load.errors import LoadError
+from bench.load.parent import told_of_parents_end
 
 GRACE = 30.0
 """Seconds that `bench up` gets to end everything it started."""
-PR_SET_PDEATHSIG = 1
 
 
 class OwnStack:
@@ -44,7 +43,7 @@ class OwnStack:
             text=True,
             # Ctrl-C on the terminal is Locust's to handle; it then ends this in good order.
             start_new_session=True,
-            preexec_fn=_end_with_parent(),  # noqa: PLW1509 - one system call, which takes no lock
+            preexec_fn=told_of_parents_end(),  # noqa: PLW1509 - one system call, which takes no lock
         )
         self._process = process
         try:
@@ -80,15 +79,3 @@ class OwnStack:
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """For Linux: what the child does so that it is told to end even when Locust is killed outright."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-
-    def ask() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-    return ask

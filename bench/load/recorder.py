@@ -23,6 +23,7 @@ class Recorder:
     def __init__(self, folder: Path | None) -> None:
         """Make the folder where it is missing and begin its files anew."""
         self._folder = folder
+        self._keeps = folder is not None
         self._files: list[TextIO] = []
         self._buffers: list[list[str]] = [[] for _ in FILES]
         if folder is not None:
@@ -60,9 +61,18 @@ class Recorder:
             },
         )
 
-    def mark(self, t: float, event: str, detail: str = "") -> None:
-        """Keep a moment of the load: load_started, window_started, window_ended, drained, cut_off."""
-        self._add(2, {"t": t, "event": event, "role": "generator", "pid": os.getpid(), "detail": detail})
+    def take(self, jobs: str, requests: str) -> None:
+        """Keep rows that another process's recorder made, whole lines."""
+        if self._keeps:
+            self._buffers[0].append(jobs)
+            self._buffers[1].append(requests)
+
+    def mark(self, t: float, event: str, detail: str = "", pid: int | None = None) -> None:
+        """Keep a moment of the load: load_started, window_started, window_ended, drained, cut_off; of
+        several processes also clock, clock_drifted, worker_lost.
+        """
+        pid = os.getpid() if pid is None else pid
+        self._add(2, {"t": t, "event": event, "role": "generator", "pid": pid, "detail": detail})
 
     def progress(self, progress: Progress) -> None:
         """Show how it is going to whoever reads `progress.json`."""
@@ -83,6 +93,7 @@ class Recorder:
         try:
             self.flush()
         finally:
+            self._keeps = False
             files, self._files = self._files, []
             for file in files:
                 # A full disk was reported by the flush; closing would only report it again.
@@ -90,6 +101,21 @@ class Recorder:
                     file.close()
 
     def _add(self, which: int, row: dict[str, Any]) -> None:
-        if self._files:
+        if self._keeps:
             plain = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
             self._buffers[which].append(json.dumps(plain) + "\n")
+
+
+class Courier(Recorder):
+    """Keeps rows for whoever collects them, to send them to another process."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self._keeps = True
+
+    def collect(self) -> tuple[str, str]:
+        """Jobs and requests since the last time, as lines of their files."""
+        jobs, requests = ("".join(buffer) for buffer in self._buffers[:2])
+        for buffer in self._buffers:
+            buffer.clear()
+        return jobs, requests

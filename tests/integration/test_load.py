@@ -14,7 +14,9 @@ from stub_server import Reply, StubServer
 
 from bench.load.asking import Setting
 from bench.load.assignment import Assignment
-from bench.load.exchange import FILES_OF_ITS_OWN, origin_of
+from bench.load.connections import FILES_OF_ITS_OWN
+from bench.load.crowd import Crowd
+from bench.load.exchange import origin_of
 from bench.load.recorder import Recorder
 from bench.load.session import Session
 from bench.load.verifier import Verifier
@@ -68,17 +70,17 @@ def carry_out(tmp_path):
         def report(kind, name, _seconds, _size, failure):
             table[(kind, name, bool(failure))] += 1
 
-        session = Session(
-            Setting(
-                assignment=assignment,
-                origin=origin_of(server.url),
-                recorder=Recorder(tmp_path),
-                verifier=verifier or Verifier(assignment.task, assignment.value),
-                report=report,
-            )
+        setting = Setting(
+            assignment=assignment,
+            origin=origin_of(server.url),
+            recorder=Recorder(tmp_path),
+            verifier=verifier or Verifier(assignment.task, assignment.value),
+            report=report,
         )
-        users = assignment.load.size if session.closed else 1
-        started = [gevent.spawn(session.use if session.closed else session.dispatch) for _ in range(users)]
+        crowd = Crowd(setting)
+        session = Session(setting, crowd)
+        users = assignment.load.size if crowd.closed else 1
+        started = [gevent.spawn(crowd.use if crowd.closed else crowd.dispatch) for _ in range(users)]
         if during is not None:
             started.append(gevent.spawn(during, session))
         session.supervise()
@@ -421,16 +423,16 @@ def test_a_full_disk_ends_the_load_and_is_told(tmp_path):
         (tmp_path / name).symlink_to("/dev/full")
     load = Load("constant", rate=10, window=20)
     with StubServer() as server:
-        session = Session(
-            Setting(
-                replace(ASSIGNMENT, load=load),
-                origin_of(server.url),
-                Recorder(tmp_path),
-                Verifier("spin", SPIN),
-                lambda *_: None,
-            )
+        setting = Setting(
+            replace(ASSIGNMENT, load=load),
+            origin_of(server.url),
+            Recorder(tmp_path),
+            Verifier("spin", SPIN),
+            lambda *_: None,
         )
-        gevent.spawn(session.dispatch)
+        crowd = Crowd(setting)
+        session = Session(setting, crowd)
+        gevent.spawn(crowd.dispatch)
         began = time.monotonic()
         with pytest.raises(OSError, match="No space left"):
             session.supervise()

@@ -10,7 +10,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -162,11 +162,10 @@ def test_ctrl_c_writes_what_is_in_flight(tmp_path, how):
         (("--host", "{nobody}", "--rate", "fast"), "--rate: "),
         (("--host", "{nobody}", "--task", "nonsense"), "--task: there is no task"),
         (("--host", "{nobody}", "--rats", "4"), "unrecognized arguments: --rats"),
-        (("--host", "{nobody}", "--processes", "2"), "one schedule can't be divided"),
         (("--host", "{nobody}", "--records", "here"), "holds records already"),
         (("--system", "nonsense"), "no system 'nonsense'"),
     ],
-    ids=["silent host", "no URL", "rate", "task", "unknown option", "processes", "records", "system"],
+    ids=["silent host", "no URL", "rate", "task", "unknown option", "records", "system"],
 )
 def test_what_can_not_work_ends_in_one_clear_line(tmp_path, words, says):
     """Exit code ≠ 0, no traceback, and nothing was started."""
@@ -220,6 +219,15 @@ class Page:
     def jobs(self) -> int:
         rows = json.loads(self.get("/stats/requests"))["stats"]
         return sum(row["num_requests"] for row in rows if row["method"] == "JOB")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return True
+    return False
 
 
 def free_port() -> int:
@@ -317,6 +325,27 @@ def test_with_no_host_a_system_of_its_own_is_brought_up(tmp_path, system):
     assert set(outcomes(tmp_path / "out")) == {"ok"}
     assert f"{system} answers at http://127.0.0.1:" in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("pointed_at")
+def test_of_several_processes_only_the_first_brings_a_system_up(tmp_path):
+    """One system for all, and it ends with them."""
+    port = str(next(n for n in range(15_000, 20_000) if is_free(n)))
+    with running(
+        *("--headless", "--only-summary", "--processes", "2", "--master-bind-host", "127.0.0.1"),
+        *("--master-bind-port", port, "--master-port", port, "--system", "blocking", "--task", "sleep"),
+        *("--job-input", "0.05", "--rate", "5", "--window", "2s", "--deadline", "20s", "--records", "out"),
+        cwd=tmp_path,
+    ) as process:
+        ours = psutil.Process(process.pid)
+        wait_until(lambda: len(ours.children()) == 3)  # two workers and `bench up`
+        family = ours.children(recursive=True)
+        told = process.communicate(timeout=120)[0]
+    assert outcomes(tmp_path / "out") == {"ok": 10}, told
+    assert told.count("bringing up blocking") == 1
+    assert process.returncode == 0
+    wait_until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family))
 
 
 @pytest.mark.integration

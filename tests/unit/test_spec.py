@@ -120,3 +120,12 @@ def test_a_name_that_is_no_experiment_lists_the_built_in_ones(tmp_path):
     """A typo in the name is the most common error."""
     with pytest.raises(spec.SpecError, match=r"blog, ci, full, metastability, quick, standard"):
         spec.load(str(tmp_path / "quik"))
+
+
+def test_the_generator_may_have_several_processes():
+    """One where nothing is said; a number that makes no sense is refused with its line."""
+    assert spec.parse(GOOD, "my.toml").generator.processes == 1
+    more = GOOD.replace("[box]", "[generator]\nprocesses = 4\n\n[box]")
+    assert spec.parse(more, "my.toml").generator.processes == 4
+    (said,) = errors(more.replace("processes = 4", "processes = 0"))
+    assert said.startswith("my.toml:5: generator.processes: ")
