@@ -100,6 +100,12 @@ class Load:
     steps: tuple[Step, ...] = ()
     """Pulse and stairs: what the window consists of, in order; each step's arrivals are Poisson."""
 
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "Load":
+        """Invert `asdict`. Raises TypeError when the data is not a load."""
+        plain = {k: v for k, v in data.items() if k != "steps"}
+        return Load(**plain, steps=tuple(Step(**step) for step in data.get("steps", ())))
+
 
 @dataclass(frozen=True)
 class Retry:
@@ -175,12 +181,11 @@ class Trial:
     def from_json(data: dict[str, Any]) -> "Trial":
         """Invert `to_json`. Raises TypeError or KeyError when the data is not a trial."""
         plain = {k: v for k, v in data.items() if k not in {"system", "work", "load", "box", "retry"}}
-        load = {k: v for k, v in data["load"].items() if k != "steps"}
         return Trial(
             **plain,
             system=System(**data["system"]),
             work=Work(**data["work"]),
-            load=Load(**load, steps=tuple(Step(**step) for step in data["load"].get("steps", ()))),
+            load=Load.from_json(data["load"]),
             box=Box(**data["box"]),
             retry=Retry(**data.get("retry", {})),
         )

@@ -40,6 +40,12 @@ class Assignment:
     max_in_flight: int = MAX_IN_FLIGHT
     retry: Retry = field(default_factory=Retry)
 
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "Assignment":
+        """Invert `asdict`. Raises TypeError or KeyError when the data is not an assignment."""
+        own = {"load": Load.from_json(data["load"]), "retry": Retry(**data["retry"])}
+        return Assignment(**{**data, **own})
+
 
 def assignment_of(trial: Trial, max_in_flight: int = MAX_IN_FLIGHT) -> Assignment:
     """What a trial asks of the generator."""

@@ -22,7 +22,6 @@ from bench.load.recorder import Courier
 from bench.load.split import Part
 from bench.load.verifier import Verifier
 from bench.load.wire import PROTOCOL, SILENCE, Wire
-from bench.plan import Load
 from workloads import UnknownTask
 
 REPORT_EVERY = 0.25
@@ -101,7 +100,7 @@ class Crew:
     def _prepare(self, orders: dict[str, Any]) -> str:
         """Get everything ready; what stands in the way is returned in a line."""
         told = json.loads(orders["assignment"])
-        assignment = Assignment(**{**told, "load": Load(**told["load"])})
+        assignment = Assignment.from_json(told)
         self._courier, self._rows = Courier(), [0, 0]
         try:
             origin = origin_of(orders["url"])

@@ -71,7 +71,7 @@ class Played:
     def work(self, *, last, short=0):
         """Do everything that is ordered, and say so."""
         told = json.loads(self.orders["assignment"])
-        assert replace(ASSIGNMENT, **{**told, "load": Load(**told["load"])}) == ASSIGNMENT
+        assert Assignment.from_json(told) == ASSIGNMENT
         rows = Courier()
         share = [0.025 + n * 0.05 for n in range(4)][self.orders["index"] :: self.orders["of"]]
         for planned in share:
@@ -256,4 +256,4 @@ def test_the_load_may_have_no_end():
     """Orders travel as text, and an endless window with them."""
     endless = replace(ASSIGNMENT, load=Load("closed", size=2, window=inf))
     told = json.loads(json.dumps(asdict(endless)))
-    assert Assignment(**{**told, "load": Load(**told["load"])}) == endless
+    assert Assignment.from_json(told) == endless
