@@ -251,6 +251,54 @@ def ab_command(
     raise typer.Exit(ab.ab(wish, asked, Console()))
 
 
+@app.command("find")
+def find_command(
+    system: Annotated[str, typer.Argument(help="queued, gunicorn, blocking, …")],
+    slo: Annotated[str, typer.Option(help='What users are promised: "p95<2s, timeouts<1%".')],
+    workers: Annotated[str, typer.Option(help='Worker counts to search for: "1,2,4".')] = "2",
+    against: Annotated[
+        str | None, typer.Option(help="A rival: from which rate on the system gives more results in time.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Built-in task (spin), or package.module:function.")
+    ] = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="JSON file with the input that each job is given.")
+    ] = None,
+    deadline: Annotated[str | None, typer.Option(help='How long a user waits: "10s"; else "6S".')] = None,
+    window: Annotated[str, typer.Option(help="How long each trial measures at least.")] = "30S",
+    warmup: Annotated[str, typer.Option(help="How long the load runs before that.")] = "4S",
+    precision: Annotated[
+        str, typer.Option(help="How far apart the two rates around the edge may be.")
+    ] = "10%",
+    seed: Annotated[int, typer.Option(help="Seed of the arrivals.")] = 1,
+    experiment: Annotated[
+        str | None, typer.Option(help="Experiment file whose systems, task, limits and box are meant.")
+    ] = None,
+    reports: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("reports"),
+) -> None:
+    """Find the highest rate that a system sustains, for each worker count, and where it begins to win."""
+    from bench import find, request
+
+    wish = find.Wish(
+        system=system,
+        slo=slo,
+        folder=request.new_folder(reports, "find"),
+        workers=find.counts(workers),
+        against=against,
+        task=task,
+        input=_read_input(input_file),
+        deadline=deadline,
+        window=window,
+        warmup=warmup,
+        precision=precision,
+        seed=seed,
+        experiment=experiment,
+        command="bench find " + shlex.join(sys.argv[2:]),
+    )
+    raise typer.Exit(find.find(wish, Console()))
+
+
 @app.command("chaos")
 def chaos_command(
     system: Annotated[str, typer.Option(help="queued, queued-api, as-published, …")] = "queued",

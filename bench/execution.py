@@ -16,7 +16,7 @@ from bench.spec import Experiment
 from bench.stack import StackError
 from bench.stack.box import Caps
 from bench.stack.services import Services
-from bench.sweep import Result, sweep, sweep_again
+from bench.sweep import Result, attempted, sweep, sweep_again
 from bench.trial import execute
 
 
@@ -24,20 +24,33 @@ class Execution:
     """A run under way. run.json is true after every step, so that an interruption loses one trial at most."""
 
     def __init__(
-        self, request: Request, caps: Caps, box: Box, progress: Progress, services: Services | None
+        self,
+        request: Request,
+        caps: Caps,
+        box: Box,
+        progress: Progress,
+        services: Services | None,
+        *,
+        planned: bool = True,
     ) -> None:
         """Begin: measure S for every task, resolve the experiment; or take up a run that was interrupted.
 
-        `services` None: the request names a URL, and nothing is started. Raises StackError, LoadError where
-        a task can't be run, RunFolderError where the run to go on with is damaged.
+        `services` None: the request names a URL, and nothing is started. `planned` False: which trials there
+        will be is found out as the run goes (`run_one`), and those of the experiment are `patterns` for them.
+        Raises StackError, LoadError where a task can't be run, RunFolderError where the run to go on with is
+        damaged.
         """
         self._request, self._caps, self._box = request, caps, box
         self._progress, self._services = progress, services
         self._folder = request.folder
+        self.patterns: list[Trial] = []
         if request.resume:
             self._state = self._folder.read_run()
         else:
             self._state = begun(request, caps, box, progress)
+            self.patterns = self.trials
+            if not planned:
+                self._state["trials"] = []
             self._folder.write_run(self._state)
 
     @property
@@ -64,10 +77,22 @@ class Execution:
             most=1 + self._request.again,
         )
 
-    def run_one(self, trial: Trial) -> Result:
-        """Add a trial to the plan and run it: for those whose next trial depends on the last."""
+    @property
+    def capacity(self) -> float:
+        """C in jobs per second."""
+        return float(self._state["reference_capacity"])
+
+    def run_one(self, trial: Trial, number: int, total: int, eta: float) -> Result:
+        """Add a trial to the plan and run it: for those whose next trial depends on the last.
+
+        It is shown as `number` of about `total`, with `eta` seconds to go.
+        """
         self._state["trials"].append(trial.to_json())
-        return sweep([trial], {}, self._one, self._keep, self._progress)[trial.id]
+        self._progress.trial_started(trial, number, total, eta)
+        result = attempted(trial, self._one)
+        self._keep(trial, result)
+        self._progress.trial_ended(trial, result)
+        return result
 
     def finish(self) -> None:
         """Measure S once more, and say that the run is whole."""

@@ -72,10 +72,7 @@ def sweep(
         eta = pace * sum(expected_seconds(t) for t in waiting[n:])
         watcher.trial_started(trial, len(trials) - len(waiting) + n + 1, len(trials), eta)
         began = time.monotonic()
-        try:
-            result = execute(trial)
-        except TrialFailed as error:
-            result = Result("failed", str(error), seconds=time.monotonic() - began)
+        result = attempted(trial, execute)
         all_results[trial.id] = result
         keep(trial, result)
         watcher.trial_ended(trial, result)
@@ -83,6 +80,15 @@ def sweep(
             spent += time.monotonic() - began
             expected += expected_seconds(trial)
     return all_results
+
+
+def attempted(trial: Trial, execute: Callable[[Trial], Result]) -> Result:
+    """Carry out one trial; one that raises TrialFailed has failed."""
+    began = time.monotonic()
+    try:
+        return execute(trial)
+    except TrialFailed as error:
+        return Result("failed", str(error), seconds=time.monotonic() - began)
 
 
 def sweep_again(
