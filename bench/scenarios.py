@@ -63,6 +63,7 @@ def set_up(environment: Environment, **_: Any) -> None:
     """Before any test: find or bring up the system. Whatever is wrong ends Locust here, with one line."""
     options = environment.parsed_options
     assert options is not None
+    interrupt_main()
     if options.worker:
         join_crew(environment, Wire(environment.runner), float(options.clock_shift))
         return
@@ -200,6 +201,16 @@ def outlive(forked: Iterable[psutil.Process], grace: float = WORKERS_LEAVE) -> N
                 if time.monotonic() > until:
                     process.kill()
                 gevent.sleep(0.02)
+
+
+def interrupt_main() -> None:
+    """Raise Ctrl-C where Locust waits for it.
+
+    Python would raise it in whichever greenlet happens to run: in the middle of a job, say, which then ends
+    with a traceback, or in the one that listens to the workers.
+    """
+    main = gevent.getcurrent()
+    gevent.signal_handler(signal.SIGINT, lambda: gevent.kill(main, KeyboardInterrupt))
 
 
 @contextmanager

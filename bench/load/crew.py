@@ -63,8 +63,7 @@ class Crew:
 
     def leave(self) -> None:
         """End what is under way, and wait a moment until the master has it in its books."""
-        if self._crowd is not None:
-            self._finish(cut=True)
+        self._finish(cut=True)
         self._closed.wait(LEAVING)
         self._closed.set()
 
@@ -89,10 +88,10 @@ class Crew:
 
     def _forget(self) -> None:
         """Begin anew: a load that this worker knows of still, the master does not."""
-        if self._crowd is not None:
-            self._crowd.cut()
-            self._crowd.close()
-        self._rest()
+        crowd = self._rest()
+        if crowd is not None:
+            crowd.cut()
+            crowd.close()
         fresh = Clock()
         self._clock = Clock(fresh.anchor + self._shift)
         self._closed.set()
@@ -127,37 +126,37 @@ class Crew:
             return
         crowd.begin(start)
         self._closed.clear()
-        self._reporter = gevent.spawn(self._keep_reporting)
+        self._reporter = gevent.spawn(self._keep_reporting, crowd)
 
-    def _keep_reporting(self) -> None:
+    def _keep_reporting(self, crowd: Crowd) -> None:
         while True:
             gevent.sleep(REPORT_EVERY)
-            self._tell("rows")
+            self._tell("rows", crowd)
             if time.monotonic() - self._heard > SILENCE:
                 self._forget()  # the master has gone: nobody wants this load any more
                 return
 
     def _finish(self, *, cut: bool) -> None:
         """End the load and send the rest of the records, with how many there were in all."""
-        crowd = self._crowd
+        crowd = self._rest()
         if crowd is None:
-            return
+            return  # it has ended, or is just being ended from elsewhere
         if cut:
             crowd.cut()
         crowd.close()
         self._tell_table()
-        self._tell("ended")
-        self._rest()
+        self._tell("ended", crowd)
 
-    def _rest(self) -> None:
-        reporter, self._reporter, self._crowd = self._reporter, None, None
+    def _rest(self) -> Crowd | None:
+        """Report no more; returns what was under way."""
+        crowd, reporter = self._crowd, self._reporter
+        self._crowd = self._reporter = None
         if reporter is not None and reporter is not gevent.getcurrent():
             reporter.kill()
+        return crowd
 
-    def _tell(self, what: str) -> None:
+    def _tell(self, what: str, crowd: Crowd) -> None:
         """Send what was recorded since the last time, and how this part of the load stands."""
-        crowd = self._crowd
-        assert crowd is not None
         jobs, requests = self._courier.collect()
         self._rows[0] += jobs.count("\n")
         self._rows[1] += requests.count("\n")
