@@ -451,10 +451,21 @@ def selftest_command(
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the records and the page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+    generator_limits: Annotated[
+        bool,
+        typer.Option("--generator", help="Instead: the rate up to which the load generator keeps up here."),
+    ] = False,
 ) -> None:
     """Measure servers whose truth is known, and tell whether the harness tells it."""
     from bench.selftest import command
+    from bench.spec import SpecError
 
+    if generator_limits:
+        from bench.selftest import generator
+
+        if quick or broken or records or output or as_json:
+            raise SpecError("--generator looks for another thing: no other option goes with it")
+        raise typer.Exit(generator.run(Console()))
     line = "bench selftest " + shlex.join(sys.argv[2:])
     wish = command.Wish(
         quick=quick, broken=broken, records=records, output=output, as_json=as_json, command=line.strip()
