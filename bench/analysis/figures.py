@@ -126,10 +126,10 @@ def figures(records: TrialRecords, result: Result) -> Figures:
         attempts=_attempts(records),
         variation=variation(records),
     )
-    return replace(found, validity=_validity(found)) if result.status == "done" else found
+    return replace(found, validity=_validity(found, records)) if result.status == "done" else found
 
 
-def _validity(f: Figures) -> Validity:
+def _validity(f: Figures, records: TrialRecords) -> Validity:
     return judge(
         f.trial,
         sending=f.sending,
@@ -138,6 +138,7 @@ def _validity(f: Figures) -> Validity:
         audit=f.littles_law,
         backlog=f.backlog,
         offered=f.rates.offered,
+        drift=next((e.detail for e in records.events if e.event == "clock_drifted"), ""),
     )
 
 

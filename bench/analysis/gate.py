@@ -29,14 +29,19 @@ def judge(
     audit: Audit,
     backlog: Backlog,
     offered: float,
+    drift: str = "",
 ) -> Validity:
-    """Everything that one trial's own records say against it, the gravest first."""
+    """Everything that one trial's own records say against it, the gravest first.
+
+    `drift`: what the generator said of workers' clocks that moved while it ran; empty: nothing.
+    """
     reasons = [
         _arrivals(sending),
         _delay(sending),
         _little(audit),
         _ledger(problems),
-        _busy(usage),
+        _busy(usage.generator_cpu / trial.processes),
+        _clocks(drift),
         _throttled(usage),
         _over_capacity(trial, offered),
         _growing(backlog),
@@ -102,16 +107,28 @@ def _ledger(problems: tuple[str, ...]) -> Reason | None:
     )
 
 
-def _busy(usage: Usage) -> Reason | None:
-    if not usage.generator_cpu_each >= BUSY:
+def _busy(cores: float) -> Reason | None:
+    if not cores >= BUSY:
         return None
     return Reason(
         "generator_cpu",
         "INVALID",
-        f"The load generator used {figure(usage.generator_cpu_each)} of a core for each of its processes, "
+        f"The load generator used {figure(cores)} of a core for each of its processes, "
         f"where {figure(BUSY)} is allowed.",
         "Above that it may be what was measured: offer less, poll less often, or use more generator "
         "processes.",
+        again=True,
+    )
+
+
+def _clocks(drift: str) -> Reason | None:
+    if not drift:
+        return None
+    return Reason(
+        "clocks",
+        "INVALID",
+        f"The clock of a generator's worker moved against the others' while it ran: {drift.rstrip('.')}.",
+        "Its jobs' times are off by about as much: have the machines' clocks kept by NTP, and measure again.",
         again=True,
     )
 

@@ -25,19 +25,12 @@ class Usage:
     """Seconds that the box's processes were held back by the CPU quota, summed over them."""
     generator_cpu: float
     """Cores that the load generator used, outside the box."""
-    generator_processes: int
-    """Processes that it had; 1 where that was not sampled."""
     generator_throttled: float
     """Periods in which a CPU quota stopped the harness itself, during the window; NaN: not sampled."""
     oom_kills: int
     deaths: int
     """Processes of the system that died, OOM kills included."""
     restarts: int
-
-    @property
-    def generator_cpu_each(self) -> float:
-        """Cores for each process of the generator, which has one thread that computes."""
-        return self.generator_cpu / self.generator_processes
 
 
 def samples(records: TrialRecords, subject: str, metric: str) -> tuple[Floats, Floats]:
@@ -89,7 +82,6 @@ def usage(records: TrialRecords) -> Usage:
     _, memory = box_series(records, "memory")
     _, throttled = samples(records, "box", "throttled")
     _, kills = samples(records, "box", "oom_kills")
-    _, processes = samples(records, "generator", "processes")
     marked = sum(1 for e in records.events if e.event == "oom_kill")
     counted = int(kills[-1] - kills[0]) if len(kills) else 0
     return Usage(
@@ -98,7 +90,6 @@ def usage(records: TrialRecords) -> Usage:
         memory_peak=float(np.nanmax(memory)) if len(memory) else float("nan"),
         throttled=float(throttled[-1] - throttled[0]) if len(throttled) else float("nan"),
         generator_cpu=growth(*samples(records, "generator", "cpu"), start, end),
-        generator_processes=max(1, int(np.median(processes))) if len(processes) else 1,
         generator_throttled=_counted(*samples(records, "generator", "throttled_periods"), start, end),
         oom_kills=max(marked, counted),
         deaths=sum(1 for e in records.events if e.event == "died"),

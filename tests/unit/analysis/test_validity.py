@@ -149,28 +149,27 @@ def test_who_sends_later_is_never_judged_better(a, b, spent):
 # --- the generator's CPU
 
 
-def cpu(cores, *, processes=1, throttled=(0, 0)):
+def cpu(cores, *, throttled=(0, 0)):
     """Samples of a generator that used so many cores."""
     at = [(t, t - 99.0) for t in np.arange(99.0, 112.0)]
     rows = [sample(t, "generator", "cpu", cores * spent) for t, spent in at]
-    rows += [sample(t, "generator", "processes", processes) for t, _ in at]
     return rows + [sample(t, "generator", "throttled_periods", throttled[0 if t < 105 else 1]) for t, _ in at]
 
 
 @pytest.mark.parametrize(
-    ("resources", "against"),
+    ("processes", "resources", "against"),
     [
-        (cpu(0.79), set()),
-        (cpu(0.81), {"generator_cpu"}),
-        (cpu(1.5, processes=2), set()),
-        (cpu(1.7, processes=2), {"generator_cpu"}),
-        (cpu(0.1, throttled=(7, 7)), set()),
-        (cpu(0.1, throttled=(7, 8)), {"generator_throttled"}),
+        (1, cpu(0.79), set()),
+        (1, cpu(0.81), {"generator_cpu"}),
+        (2, cpu(1.5), set()),
+        (2, cpu(1.7), {"generator_cpu"}),
+        (1, cpu(0.1, throttled=(7, 7)), set()),
+        (1, cpu(0.1, throttled=(7, 8)), {"generator_throttled"}),
     ],
 )
-def test_the_generator_has_cpu_to_spare_and_is_not_throttled(resources, against):
+def test_the_generator_has_cpu_to_spare_and_is_not_throttled(processes, resources, against):
     """Under 80 % of a core for each process; throttled before the window is none of its business."""
-    f = judged(jobs_of(CALM), CALM, resources=resources)
+    f = judged(jobs_of(CALM), replace(CALM, processes=processes), resources=resources)
     assert set(codes(f)) == against
     assert f.validity.curable is bool(against)
 
@@ -181,6 +180,18 @@ def test_throttling_of_the_box_is_recorded_and_never_a_reason():
     f = judged(jobs_of(CALM), CALM, resources=throttled)
     assert f.usage.throttled > 30
     assert f.validity.grade == "VALID"
+
+
+# --- clocks
+
+
+@pytest.mark.parametrize(("mark", "against"), [("clock", set()), ("clock_drifted", {"clocks"})])
+def test_clocks_that_ran_apart_are_a_reason(mark, against):
+    """The records of a worker whose clock moved are off by as much; one that was only looked at is fine."""
+    told = event(112.0, mark, "generator") | {"detail": "w1: +7.10 ms, known to 0.10 ms, after the load"}
+    f = judged(jobs_of(CALM), CALM, events=[*WINDOW, told])
+    assert set(codes(f)) == against
+    assert all("w1: +7.10 ms" in r.text for r in f.validity.reasons)
 
 
 # --- the ledger
