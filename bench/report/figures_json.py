@@ -57,7 +57,7 @@ def _trial(f: Figures) -> dict[str, Any]:
     known = took_place(f)
     figures = {c.name: c.value(f) if known or c.name in PLAN else None for c in COLUMNS}
     reasons = [asdict(reason) for reason in f.validity.reasons]
-    return {**figures, "validity": {"grade": f.validity.grade if known else None, "reasons": reasons}}
+    return {**figures, "validity_reasons": reasons}
 
 
 def _objective(check: Check) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from stub_server import Reply, StubServer
 
 from bench.load.asking import Setting
 from bench.load.assignment import Assignment
+from bench.load.crowd import Crowd
 from bench.load.exchange import origin_of
 from bench.load.recorder import Recorder
 from bench.load.session import Session
@@ -43,16 +44,16 @@ def carry_out(tmp_path):
 
     def run(server: StubServer, **changes) -> tuple[list[dict], list[dict]]:
         work = replace(ASSIGNMENT, **changes)
-        session = Session(
-            Setting(
-                assignment=work,
-                origin=origin_of(server.url),
-                recorder=Recorder(tmp_path),
-                verifier=Verifier(work.task, work.value),
-                report=lambda *_: None,
-            )
+        setting = Setting(
+            assignment=work,
+            origin=origin_of(server.url),
+            recorder=Recorder(tmp_path),
+            verifier=Verifier(work.task, work.value),
+            report=lambda *_: None,
         )
-        started = gevent.spawn(session.dispatch)
+        crowd = Crowd(setting)
+        session = Session(setting, crowd)
+        started = gevent.spawn(crowd.dispatch)
         session.supervise()
         started.join(5)
         return rows(tmp_path, "jobs"), rows(tmp_path, "requests")

@@ -97,4 +97,5 @@ def test_the_books_balance_and_the_page_shows_the_pulse(run):
     assert {p.series.name for p in analysis.groups.pulses} == {"blocking", "choosy"}
     page = (run.path / "index.html").read_text()
     assert "chart-metastability" in page
-    assert "After a short overload" in page
+    believable = any(f.validity.believable for f in analysis.done)
+    assert ("After a short overload" in page) is believable
