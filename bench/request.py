@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -88,7 +89,13 @@ def resumed(path: Path) -> Request:
 
 
 def for_url(experiment: Experiment, url: str) -> Experiment:
-    """Let every part drive the service at `url`; parts that need a box or a worker count are left out."""
+    """Let every part drive the service at `url`; parts that need a box or a worker count are left out.
+
+    Raises SpecError when that is no URL of a service, or no part is left.
+    """
+    parts_of_it = urlsplit(url)
+    if parts_of_it.scheme not in ("http", "https") or not parts_of_it.hostname:
+        raise SpecError(f"--url {url}: not the URL of a service; write for example http://127.0.0.1:8000")
     parts = [
         p.model_copy(update={"systems": [EXTERNAL], "workers": [experiment.reference_workers]})
         for p in experiment.parts

@@ -46,14 +46,16 @@ def canary(records: TrialRecords) -> Canary:
 def slowness(seen: Sequence[Canary]) -> list[float]:
     """Each trial's loop over the median of its neighbours in running order: 2 is half as fast as they.
 
-    NaN for a trial without samples, or without a neighbour that has some. In the order of `seen`.
+    NaN for a trial without samples, or without a neighbour that has some. In the order of `seen`. With few
+    neighbours, one that was slow makes all others look fast: then no trial is called faster than they.
     """
     ran = sorted((n for n, c in enumerate(seen) if math.isfinite(c.loop)), key=lambda n: seen[n].t)
     found = [math.nan] * len(seen)
     for place, n in enumerate(ran):
         beside = ran[max(0, place - NEIGHBOURS) : place] + ran[place + 1 : place + 1 + NEIGHBOURS]
         if beside:
-            found[n] = seen[n].loop / float(np.median([seen[m].loop for m in beside]))
+            slow = seen[n].loop / float(np.median([seen[m].loop for m in beside]))
+            found[n] = slow if len(beside) >= 2 * NEIGHBOURS else max(slow, 1.0)
     return found
 
 

@@ -132,9 +132,14 @@ def _clear(low: float, high: float, limits: Limits, verdict: Verdict) -> Verdict
 def _figures(measure: Measure, select: Selection, rows: Sequence[Row]) -> dict[int, float]:
     repeats: dict[int, list[Row]] = {}
     for row in rows:
-        if all(_is(row, column, wanted) for column, wanted in select.items()):
+        if selected(row, select):
             repeats.setdefault(int(row.get("repeat") or 1), []).append(row)
     return {repeat: _figure(measure, own) for repeat, own in repeats.items()}
+
+
+def selected(row: Row, selection: Selection) -> bool:
+    """Whether a row has one of the wanted values in every column. Raises MeasureError for an unknown one."""
+    return all(_is(row, column, wanted) for column, wanted in selection.items())
 
 
 def _is(row: Row, column: str, wanted: Sequence[str | int | float]) -> bool:
@@ -153,7 +158,7 @@ def _figure(measure: Measure, rows: Sequence[Row]) -> float:
         for row in rows
     ]
     if measure.combine != "one":
-        return float(_COMBINE[measure.combine](own))
+        return math.nan if any(map(math.isnan, own)) else _COMBINE[measure.combine](own)
     if len(own) > 1:
         raise MeasureError(
             f"{len(own)} trials of one repeat are selected; narrow the selection or say how to combine them "

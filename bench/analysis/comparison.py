@@ -25,7 +25,8 @@ margin of 0 (tests/unit/analysis/test_comparison.py repeats a part of it):
 Infinity ("not reached") is an ordinary large value. Where there is one, means are of no use: the value is the
 median of the pairs' ratios (of all ratios between the groups), and the interval goes from one of them to
 another, chosen by the sign test (by the exact distribution of Mann and Whitney), so that nothing is assumed:
-eight pairs, or five trials in each group, at least. Both infinite says nothing.
+eight pairs, or five trials in each group, at least; five to seven pairs are taken as groups. Both infinite
+says nothing.
 """
 
 import math
@@ -107,8 +108,10 @@ def compare_paired(
         ends = (-math.inf, math.inf)
     elif np.isfinite(steps).all():
         ends = _hull(_student(steps), _bootstrap(steps))
-    else:
-        ends = _between(steps, steps, _sign_rank(len(steps)))
+    elif rank := _sign_rank(len(steps)):
+        ends = _between(steps, steps, rank)
+    else:  # too few pairs for the sign test; as two groups five a side are enough
+        ends = _between_groups(np.sort(x[~np.isnan(x)]), np.sort(y[~np.isnan(y)]))
     effect = float(np.sign(steps).mean()) if len(steps) else math.nan
     return _judged(scale, _centre(steps), ends, effect, len(steps), lower_is_better, margin)
 
@@ -131,9 +134,7 @@ def compare_unpaired(
     elif finite:
         ends = _hull(_welch(x, y), _bootstrap_of_two(x, y))
     else:
-        lowest = np.sort(np.where(np.isnan(apart), -np.inf, apart).ravel())
-        highest = np.sort(np.where(np.isnan(apart), np.inf, apart).ravel())
-        ends = _between(lowest, highest, _rank_sum_rank(len(x), len(y)))
+        ends = _between_groups(x, y)
     known = np.sort(apart[~np.isnan(apart)])
     centre = float(y.mean() - x.mean()) if few and finite else _centre(known)
     effect = float(np.sign(np.nan_to_num(apart, nan=0.0)).mean()) if few else math.nan
@@ -256,6 +257,14 @@ def _expanded(ordered: Floats, n: int, freedom: float) -> tuple[float, float]:
 def _between(lowest: Floats, highest: Floats, rank: int) -> tuple[float, float]:
     """From the rank-th smallest to the rank-th largest; everything where even the extremes are too near."""
     return (float(lowest[rank - 1]), float(highest[-rank])) if rank else (-math.inf, math.inf)
+
+
+def _between_groups(x: Floats, y: Floats) -> tuple[float, float]:
+    """From one of the differences between two groups to another, by the rank sum test."""
+    apart = _apart(x[None, :], y[:, None])
+    lowest = np.sort(np.where(np.isnan(apart), -np.inf, apart).ravel())
+    highest = np.sort(np.where(np.isnan(apart), np.inf, apart).ravel())
+    return _between(lowest, highest, _rank_sum_rank(len(x), len(y)))
 
 
 def _sign_rank(n: int) -> int:

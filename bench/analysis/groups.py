@@ -293,7 +293,7 @@ def _sweep_key(trial: Trial) -> tuple[str, str, str, float]:
 
 
 def _together(a: Trial, b: Trial) -> bool:
-    """Whether two trials' offered loads mean the same and can share an axis.
+    """Whether two trials' offered loads mean the same and can share an axis: same work, box and clients.
 
     Above capacity a figure is one of its window, so the same load with another window is another load.
     """
@@ -301,7 +301,14 @@ def _together(a: Trial, b: Trial) -> bool:
     near = abs(a.work.service_time / b.work.service_time - 1) <= _ALIKE
     gil_only = a.work.task == b.work.task and a.work.holds_gil != b.work.holds_gil and near
     same_load = a.load.label != b.load.label or math.isclose(a.load.window, b.load.window)
-    return a.box == b.box and same_load and (same_work or gil_only)
+    return a.box == b.box and same_load and _same_clients(a, b) and (same_work or gil_only)
+
+
+def _same_clients(a: Trial, b: Trial) -> bool:
+    """Whether users wait as long, and try again in the same way. Limits in multiples of S are near enough."""
+    limits = ((a.deadline, b.deadline), (a.gateway_timeout, b.gateway_timeout))
+    ways = [(t.retry.policy, t.retry.attempts, t.retry.budget) for t in (a, b)]
+    return ways[0] == ways[1] and all(math.isclose(x, y, rel_tol=_ALIKE) for x, y in limits)
 
 
 def _main_part(members: Sequence[Figures]) -> str:

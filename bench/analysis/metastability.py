@@ -153,8 +153,14 @@ def recovery(records: TrialRecords) -> Recovery:
         tail=tail,
         pulse=(begin, end),
         course=course,
-        executed=len(records.executions) / in_time if in_time else math.inf,
+        executed=_executed(records) / in_time if in_time else math.inf,
     )
+
+
+def _executed(records: TrialRecords) -> int:
+    """Executions of the window's jobs."""
+    known = records.executions.job[records.executions.job >= 0]
+    return int(np.count_nonzero(records.jobs.window[known]))
 
 
 def own_backlog(records: TrialRecords) -> float:

@@ -56,7 +56,7 @@ class Climbed:
 
 
 def pulsed(done: Sequence[Figures], bundles: Mapping[str, TrialRecords]) -> tuple[Pulsed, ...]:
-    """Every system under a pulse. A trial that may not be believed says nothing of recovery."""
+    """Every system under a pulse, from trials that may be believed; where none may, that is said."""
     return tuple(
         Pulsed(s, tuple(_believed(f, recovery(bundles[f.trial.id])) for f in s.points[0].repeats))
         for s in _series(done, lambda a: a == "pulse")
@@ -93,7 +93,7 @@ def _series(done: Sequence[Figures], chosen: Callable[[Arrivals], bool]) -> list
                 label=f"{name if alone else f'{name} ×{workers}'} ({retry_words(retry)})",
                 name=name,
                 kind=own[0].trial.system.kind,
-                points=(Point(tuple(sorted(own, key=lambda f: f.trial.repeat))),),
+                points=(Point.over(own),),
             )
         )
     return sorted(found, key=lambda s: (ORDER.index(s.kind), s.name, _care(s)))

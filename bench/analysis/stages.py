@@ -167,15 +167,21 @@ def take_apart(records: TrialRecords) -> Apart:
 
 
 def delivering(records: TrialRecords) -> tuple[Floats, Floats]:
-    """Start and end of the execution that delivered each job, by the journal: of several complete ones the
-    first to end, since its result was there first. NaN where none was complete.
+    """Start and end of the execution that delivered each job, by the journal. NaN where none was complete.
+
+    Of several complete ones it is the first to end, since its result was there first; but where a client
+    asked again and was answered with the result itself, the last before its answer: the others' askers had
+    left.
     """
     jobs, runs = records.jobs, records.executions
     start, end = np.full(len(jobs), np.nan), np.full(len(jobs), np.nan)
     whole = np.flatnonzero((runs.job >= 0) & np.isfinite(runs.end) & runs.ok)
     whole = whole[np.argsort(runs.end[whole], kind="stable")]
-    owner, first = np.unique(runs.job[whole], return_index=True)
-    start[owner], end[owner] = runs.start[whole[first]], runs.end[whole[first]]
+    again = (jobs.attempts > 1) & ~(jobs.accepted < jobs.done - CLOCK)
+    late = whole[again[runs.job[whole]] & (runs.end[whole] <= jobs.done[runs.job[whole]] + CLOCK)][::-1]
+    for chosen in (whole, late):
+        owner, first = np.unique(runs.job[chosen], return_index=True)
+        start[owner], end[owner] = runs.start[chosen[first]], runs.end[chosen[first]]
     return start, end
 
 

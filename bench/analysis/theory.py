@@ -181,8 +181,12 @@ _MEASURED = ("before", "after", "accepted", "poll")
 
 
 def _fits(f: Figures) -> bool:
-    """Whether theory has something to say of such a trial, and the trial of theory."""
-    steady = f.trial.load.arrivals in ("poisson", "constant") and f.trial.shows in ("load", "workers")
+    """Whether theory has something to say of such a trial, and the trial of theory.
+
+    Clients that try again come more often than the schedule says: of them it says nothing.
+    """
+    plain = f.trial.load.arrivals in ("poisson", "constant") and f.trial.retry.policy == "none"
+    steady = plain and f.trial.shows in ("load", "workers")
     ours = f.trial.system.kind in MODELLED and f.trial.work.service_time > 0
     return steady and ours and f.result.status == "done" and f.ledger.arrivals > 0 and f.validity.believable
 

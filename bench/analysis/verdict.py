@@ -53,6 +53,8 @@ class Groups:
             memory=kept(self.memory),
             closed=kept(self.closed),
             service_time=kept(self.service_time),
+            pulses=self.pulses,  # which know their unbelievable repeats themselves
+            stairs=self.stairs,
         )
 
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from bench import exits
-from bench.analysis.claims import Judgement, MeasureError, Row, judge, values
+from bench.analysis.claims import Judgement, Measure, MeasureError, Row, judge, selected, values
 from bench.analysis.words import figure, percent, seconds
 from bench.reproduce.claim import Claim, MeasureSpec, Unit
 from bench.spec import SpecError
@@ -46,11 +46,22 @@ def tell(claim: Claim, rows: Sequence[Row]) -> Told:
     own = [r for r in rows if spec.lab or fnmatchcase(str(r["part"]), spec.part)]
     good = [r for r in own if r.get("validity") != "INVALID"]
     try:
-        found = judge(values(spec.measure.measure, good), spec.holds.limits)
+        found = judge(values(spec.measure.measure, whole(spec.measure.measure, own)), spec.holds.limits)
         also = tuple((a.label, _shown(_value(a, good), a.unit)) for a in spec.also)
     except MeasureError as error:
         raise SpecError(f"{claim.file}: {error}") from None
     return Told(claim, found, measured(found, spec.measure.unit), also, len(own) - len(good))
+
+
+def whole(measure: Measure, rows: Sequence[Row]) -> list[Row]:
+    """The rows that may be believed; where several trials are combined, only repeats that have them all.
+
+    The worst of three loads is not the worst of the two that were left.
+    """
+    doubted = [r for r in rows if r.get("validity") == "INVALID"]
+    several = measure.combine != "one" or bool(measure.against)
+    lacking = {r.get("repeat") for r in doubted if selected(r, measure.select)} if several else set()
+    return [r for r in rows if r not in doubted and r.get("repeat") not in lacking]
 
 
 def measured(found: Judgement, unit: Unit) -> str:
@@ -67,7 +78,7 @@ def exit_code(told: Sequence[Told]) -> int:
     """1 when a claim came out otherwise; else 3 when one could not be judged for want of good trials."""
     if any(t.fails for t in told):
         return exits.FAILED
-    lacking = any(t.unbelievable and t.judgement.verdict == "can't tell" for t in told)
+    lacking = any(not t.judgement.repeats for t in told)
     return exits.INVALID if lacking else exits.FINE
 
 
