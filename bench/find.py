@@ -3,7 +3,7 @@
 import re
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,7 @@ from bench import exits, report, spec
 from bench.analysis import Figures
 from bench.analysis.knee import Crossover, Knee, kept, wins
 from bench.analysis.latency import arrivals_needed
-from bench.analysis.search import Bounds, Edge, Rung, edge, next_rate
+from bench.analysis.search import Bounds, Edge, Rung, believed, edge, next_rate
 from bench.execution import Execution
 from bench.expand import drain_limit
 from bench.interrupt import Interrupted, interruptible
@@ -25,10 +25,11 @@ from bench.records import RunFolder, write_json
 from bench.report import found as shown
 from bench.report.reading import read
 from bench.request import Request, check_tasks, resolve_box
-from bench.spec import Experiment, SpecError
+from bench.spec import MOST_WORKERS, Experiment, SpecError
 from bench.stack.box import detect_caps
 from bench.stack.services import Services
 from bench.stack.systems import SYSTEMS
+from bench.sweep import Result
 from bench.units import parse_share
 
 USUAL_RUNGS = 10
@@ -61,19 +62,21 @@ class Wish:
     experiment: str | None = None
     """Where systems of one's own, the task and its limits come from."""
     command: str = ""
+    least_window: float = LEAST_WINDOW
+    """Seconds: no trial measures for less, however short its jobs are."""
 
 
 def counts(text: str) -> tuple[int, ...]:
     """Read worker counts, `1,2,4`. Raises SpecError."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"[1-9]\d{0,2}", part) for part in parts):
-        raise SpecError(f'--workers {text}: write worker counts, as in "2" or "1,2,4"')
+    if not all(re.fullmatch(r"[1-9]\d{0,2}", part) and int(part) <= MOST_WORKERS for part in parts):
+        raise SpecError(f'--workers {text}: write worker counts up to {MOST_WORKERS}, as in "2" or "1,2,4"')
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 
 def find(wish: Wish, console: Console) -> int:
-    """Search, and write page and found.json. Exit code: 0; 1 nothing is sustainable or a trial failed; 3 too
-    few trials could be believed; 130 interrupted, with what is done kept.
+    """Search, and write page and found.json. Exit code: 0; 1 nothing is sustainable or a trial failed; 3 a
+    search had no trial that could be believed; 130 interrupted, with what is done kept.
 
     Raises SpecError and StackError where it can't begin.
     """
@@ -84,13 +87,13 @@ def find(wish: Wish, console: Console) -> int:
     box = resolve_box(experiment, caps)
     progress = Progress(console)
     request = Request(experiment, wish.folder, wish.command)
-    console.print(f"{experiment.title}\nrun folder: {wish.folder.path}", highlight=False)
+    console.print(f"{experiment.title}\nrun folder: {wish.folder.path}", highlight=False, markup=False)
     try:
         with interruptible(), progress.showing(), ExitStack() as stack:
             services = stack.enter_context(Services(wish.folder.path))
             execution = Execution(request, caps, box, progress, services, planned=False)
             searching = _Searching(execution, wish, objectives, precision)
-            knees = [searching.knee(workers) for workers in wish.workers]
+            knees = [searching.knee(pattern) for pattern in searching.patterns]
             crossover = searching.crossover() if wish.against else None
             execution.finish()
             progress.stage("drawing the report")
@@ -98,13 +101,14 @@ def find(wish: Wish, console: Console) -> int:
     except Interrupted:
         console.print("\ninterrupted; everything that was started has been ended", highlight=False)
         if wish.folder.run_json.exists() and wish.folder.read_run()["trials"]:
-            console.print(f"What is done is kept: {report.build(wish.folder.path)}", highlight=False)
+            page = report.build(wish.folder.path)
+            console.print(f"What is done is kept: {page}", highlight=False, markup=False, soft_wrap=True)
         return exits.INTERRUPTED
     told = shown.Found(wish.system, wish.slo, tuple(knees), crossover)
     write_json(wish.folder.path / "found.json", shown.as_json(told))
-    console.print(shown.terminal(told), highlight=False)
-    console.print(f"\nReport: {page}", highlight=False, soft_wrap=True)
-    return _code(told)
+    console.print(shown.terminal(told), highlight=False, markup=False)
+    console.print(f"\nReport: {page}", highlight=False, markup=False, soft_wrap=True)
+    return _code(told, execution.results)
 
 
 def made(wish: Wish) -> Experiment:
@@ -115,13 +119,11 @@ def made(wish: Wish) -> Experiment:
     wrong = [f"no system {name!r}; there are {there}" for name in _systems(wish) if name not in known]
     if wish.against == wish.system:
         wrong.append(f"--against {wish.against}: that is the system itself")
-    if wrong:
-        raise SpecError("\n".join(wrong))
     parts = [
         {
             "name": "find",
             "shows": "load",
-            "systems": list(_systems(wish)),
+            "systems": [name for name in _systems(wish) if name in known] or list(SYSTEMS),
             "workers": list(wish.workers),
             "rates": ["1C"],
             "warmup": wish.warmup,
@@ -143,7 +145,13 @@ def made(wish: Wish) -> Experiment:
         given["input"] = wish.input
     if wish.deadline is not None:
         given |= {"deadline": wish.deadline, "gateway_timeout": None}
-    return spec.made(given, "bench find")
+    try:
+        experiment = spec.made(given, "bench find")
+    except SpecError as error:
+        wrong.append(str(error))
+    if wrong:
+        raise SpecError("\n".join(wrong))
+    return experiment
 
 
 class _Searching:
@@ -156,11 +164,15 @@ class _Searching:
         self._objectives, self._precision = objectives, precision
         self._number = 0
         self._began = time.monotonic()
-        self._planned = USUAL_RUNGS * len(wish.workers) + (2 * USUAL_RUNGS if wish.against else 0)
+        self._planned = USUAL_RUNGS * len(self.patterns) + (2 * USUAL_RUNGS if wish.against else 0)
 
-    def knee(self, workers: int) -> Knee:
-        """The highest rate that so many workers sustain."""
-        pattern = self._pattern(self._wish.system, workers)
+    @property
+    def patterns(self) -> list[Trial]:
+        """What is to be searched: the system with each worker count; once where threads do the work."""
+        return _in_order(self._execution.patterns, self._wish.system, self._wish.workers)
+
+    def knee(self, pattern: Trial) -> Knee:
+        """The highest rate that this one's system sustains."""
         rows: list[Figures] = []
 
         def climb(rate: float, repeat: int) -> bool | None:
@@ -173,31 +185,29 @@ class _Searching:
         able = pattern.capacity
         bounds = Bounds(START * able, LOWEST * able, HIGHEST * able, self._precision)
         found, rungs = _search(bounds, climb)
+        workers = None if pattern.system.kind == "blocking" else pattern.system.workers
         return Knee(workers, found, able, tuple(rungs), tuple(rows))
 
     def crossover(self) -> Crossover:
         """The rate above which the system gives more users a result in time than its rival."""
         assert self._wish.against is not None
         workers = self._wish.workers[0]
-        ours = self._pattern(self._wish.system, workers)
-        theirs = self._pattern(self._wish.against, workers)
+        ours, theirs = (
+            _in_order(self._execution.patterns, name, (workers,))[0] for name in _systems(self._wish)
+        )
         pairs: list[tuple[Figures, Figures]] = []
 
         def climb(rate: float, repeat: int) -> bool | None:
-            both = [self._run(pattern, rate, repeat) for pattern in (ours, theirs)]
-            if both[0] is None or both[1] is None:
+            f = self._run(ours, rate, repeat)
+            rival = self._run(theirs, rate, repeat) if f is not None else None
+            if f is None or rival is None:
                 return None
-            pairs.append((both[0], both[1]))
-            return not wins(both[0], both[1])
+            pairs.append((f, rival))
+            return not wins(f, rival)
 
         start, lowest, highest = (factor * self._execution.capacity for factor in CROSSING)
         found, rungs = _search(Bounds(start, lowest, highest, self._precision), climb)
         return Crossover(self._wish.against, workers, found, tuple(rungs), tuple(pairs))
-
-    def _pattern(self, system: str, workers: int) -> Trial:
-        """The trial of this system at C; threads do not come in workers."""
-        own = [t for t in self._execution.patterns if t.system.name == system]
-        return next((t for t in own if t.system.workers == workers), own[0])
 
     def _run(self, pattern: Trial, rate: float, repeat: int) -> Figures | None:
         """One rung; None where its trial failed or must not be believed."""
@@ -224,7 +234,7 @@ class _Searching:
         )
 
     def _load(self, load: Load, rate: float) -> Load:
-        """At this rate, for long enough that every objective can be judged."""
+        """At this rate, for long enough that every percentile asked for has arrivals enough."""
         shares = [float(o.metric[1:]) / 100 for o in self._objectives if o.metric.startswith("p")]
         needed = max([LEAST_ARRIVALS, *(arrivals_needed(p) for p in shares)])
         return replace(
@@ -232,7 +242,7 @@ class _Searching:
             rate=rate,
             label=f"{rate:.3g}/s",
             relative=rate / self._execution.capacity,
-            window=max(load.window, LEAST_WINDOW, (needed + 0.5) / rate),
+            window=max(load.window, self._wish.least_window, (needed + 0.5) / rate),
         )
 
 
@@ -242,6 +252,12 @@ def _search(bounds: Bounds, climb: Callable[[float, int], bool | None]) -> tuple
         repeat = 1 + sum(rung.rate == rate for rung in rungs)
         rungs.append(Rung(rate, climb(rate, repeat)))
     return edge(rungs), rungs
+
+
+def _in_order(patterns: Iterable[Trial], system: str, workers: Sequence[int]) -> list[Trial]:
+    """The system's trials in the order of these worker counts: the plan's own is shuffled."""
+    own = {t.system.workers: t for t in patterns if t.system.name == system}
+    return [own[n] for n in workers if n in own]
 
 
 def _systems(wish: Wish) -> tuple[str, ...]:
@@ -265,7 +281,11 @@ def _precision(text: str) -> float:
     return share
 
 
-def _code(told: shown.Found) -> int:
-    if any(not any(rung.passed is not None for rung in knee.rungs) for knee in told.knees):
-        return exits.INVALID
-    return exits.FINE if all(knee.edge.low > 0 for knee in told.knees) else exits.FAILED
+def _code(told: shown.Found, results: Mapping[str, Result]) -> int:
+    searches = [knee.rungs for knee in told.knees] + ([told.crossover.rungs] if told.crossover else [])
+    failed = any(result.status == "failed" for result in results.values())
+    nothing = any(believed(knee.rungs) and knee.edge.low == 0 for knee in told.knees)
+    unknown = not all(believed(rungs) for rungs in searches)
+    return exits.gravest(
+        exits.FAILED if failed or nothing else exits.FINE, exits.INVALID if unknown else exits.FINE
+    )

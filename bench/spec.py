@@ -60,6 +60,7 @@ _Positive = Annotated[_Duration, AfterValidator(_above_zero)]
 _Rate = Annotated[
     Rate, BeforeValidator(lambda v: v if isinstance(v, Rate) else parse_rate(v)), PlainSerializer(str)
 ]
+MOST_WORKERS = 256
 LEAST_MEMORY = 64 * 2**20
 """Bytes. A box smaller than this is a slip of the pen."""
 
@@ -84,7 +85,7 @@ _Share = Annotated[float, BeforeValidator(parse_share)]
 _Size = Annotated[int, BeforeValidator(lambda v: _enough(v if type(v) is int else parse_size(v)))]
 _Json = Annotated[Any, AfterValidator(_carried_by_json)]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-_Workers = Annotated[int, Field(ge=1, le=256)]
+_Workers = Annotated[int, Field(ge=1, le=MOST_WORKERS)]
 
 
 class SpecError(Exception):

@@ -8,16 +8,17 @@ from bench.analysis.search import Edge, Rung
 from bench.objective import Objective
 
 WINS = 0.01
-"""Share of the users by which more must have a result in time …"""
-ONE_JOB = 1.001
-"""… and more than one of them, or chance has won."""
+"""More than this share of the users, and more than one of them, or chance has won."""
+ROUNDING = 1.001
+"""Differences of shares come a little above what they are."""
 
 
 @dataclass(frozen=True)
 class Knee:
     """How much so many workers sustain."""
 
-    workers: int
+    workers: int | None
+    """None for threads, which do not come in workers."""
     edge: Edge
     capacity: float
     """Jobs per second that they could do by S alone."""
@@ -61,7 +62,7 @@ def kept(f: Figures, objectives: tuple[Objective, ...]) -> bool:
 
 
 def wins(ours: Figures, theirs: Figures) -> bool:
-    """Whether more users have a result in time with ours, by more than chance's one job."""
+    """Whether more users have a result in time with ours, by more than 1 % and more than chance's one job."""
     gap = ours.ledger.share(ours.ledger.in_time) - theirs.ledger.share(theirs.ledger.in_time)
     arrivals = max(1, min(ours.ledger.arrivals, theirs.ledger.arrivals))
-    return gap > max(WINS, ONE_JOB / arrivals)
+    return gap > ROUNDING * max(WINS, 1 / arrivals)

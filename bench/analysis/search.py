@@ -56,6 +56,11 @@ class Edge:
         return math.sqrt(self.low * self.high) if math.isfinite(self.high) else self.low
 
 
+def believed(rungs: Sequence[Rung]) -> bool:
+    """Whether they say anything at all."""
+    return any(rung.passed is not None for rung in rungs)
+
+
 def edge(rungs: Sequence[Rung]) -> Edge:
     """Where the edge lies by these rungs."""
     verdicts = _verdicts(rungs)
@@ -68,14 +73,14 @@ def next_rate(rungs: Sequence[Rung], bounds: Bounds) -> float | None:
     """The rate to try next; None where the search is over."""
     if len(rungs) >= MOST_RUNGS:
         return None
-    if not _verdicts(rungs):
+    if not believed(rungs):
         return _unbelieved(rungs, bounds)
     found = edge(rungs)
     if found.high == math.inf and found.low < bounds.highest:
         return min(bounds.highest, found.low * STEP)
     if found.low == 0 and found.high > bounds.lowest:
         return max(bounds.lowest, found.high / STEP)
-    if found.low > 0 and found.high / found.low > 1 + bounds.precision:
+    if found.low > 0 and 1 + bounds.precision < found.high / found.low < math.inf:
         return math.sqrt(found.low * found.high)
     return next((r for r in (found.low, found.high) if 0 < r < math.inf and not _settled(rungs, r)), None)
 

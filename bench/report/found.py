@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 
 from bench.analysis.knee import Crossover, Knee
+from bench.analysis.search import believed
 from bench.analysis.words import count, figure, rate, seconds
 
 
@@ -27,8 +28,8 @@ def terminal(found: Found) -> Group:
     for knee in found.knees:
         there = knee.at(knee.edge.low)
         table.add_row(
-            str(knee.workers),
-            rate(knee.edge.low) if knee.edge.low else "nothing",
+            "–" if knee.workers is None else str(knee.workers),
+            _sustained(knee),
             rate(knee.edge.high) if math.isfinite(knee.edge.high) else "–",
             rate(knee.capacity),
             *("–" if there is None or there.response[p] is None else seconds(there.response[p] or 0.0)
@@ -41,15 +42,21 @@ def terminal(found: Found) -> Group:
     return Group(table, *lines)
 
 
+def _sustained(knee: Knee) -> str:
+    if not believed(knee.rungs):
+        return "–"
+    return rate(knee.edge.low) if knee.edge.low else "nothing"
+
+
 def sentence(found: Found, knee: Knee) -> str:
     """How much, within what."""
-    who = f"{found.system} with {count(knee.workers, 'worker')}"
-    if not any(rung.passed is not None for rung in knee.rungs):
+    who = found.system + (f" with {count(knee.workers, 'worker')}" if knee.workers is not None else "")
+    if not believed(knee.rungs):
         return f"{who}: no trial could be believed, so nothing can be said."
     if knee.edge.low == 0:
         return f"{who} does not keep {found.slo} even at {rate(knee.edge.high)}."
     if math.isinf(knee.edge.high):
-        return f"{who} keeps {found.slo} at {rate(knee.edge.low)} and more; nothing higher was tried."
+        return f"{who} keeps {found.slo} even at {rate(knee.edge.low)}, the highest rate measured."
     return (
         f"{who} keeps {found.slo} up to between {figure(knee.edge.low)} and {rate(knee.edge.high)}, "
         f"{figure(knee.edge.middle / knee.capacity)} of what S alone would allow."
@@ -59,12 +66,12 @@ def sentence(found: Found, knee: Knee) -> str:
 def crossing(system: str, found: Crossover) -> str:
     """From where on which of the two, and what it costs below."""
     low, high, gives = found.edge.low, found.edge.high, f"{system} gives more users a result in time than"
-    if not any(rung.passed is not None for rung in found.rungs):
+    if not believed(found.rungs):
         return f"{system} against {found.rival}: no trial could be believed, so nothing can be said."
     if low == 0:
         return f"{gives} {found.rival} already at {rate(high)}."
     if math.isinf(high):
-        where = f"Up to {rate(low)}, the highest rate tried, {system} gives no more users a result in time"
+        where = f"Up to {rate(low)}, the highest rate measured, {system} gives no more users a result in time"
         return f"{where} than {found.rival}.{_cost(found)}"
     return f"{gives} {found.rival} from between {figure(low)} and {rate(high)} on.{_cost(found)}"
 
@@ -76,7 +83,7 @@ def _cost(found: Crossover) -> str:
 
 
 def as_json(found: Found) -> dict[str, Any]:
-    """For found.json: rates in jobs per second, null where there is none."""
+    """For found.json: rates in jobs per second, null where there is none, or where nothing was believed."""
     data: dict[str, Any] = {
         "format": 1,
         "system": found.system,
@@ -84,7 +91,7 @@ def as_json(found: Found) -> dict[str, Any]:
         "knees": [
             {
                 "workers": knee.workers,
-                "sustains": knee.edge.low,
+                "sustains": knee.edge.low if believed(knee.rungs) else None,
                 "fails": _finite(knee.edge.high),
                 "capacity": knee.capacity,
                 "trials": [{"rate": r.rate, "kept": r.passed} for r in knee.rungs],
@@ -96,14 +103,14 @@ def as_json(found: Found) -> dict[str, Any]:
         data["crossover"] = {
             "against": found.crossover.rival,
             "workers": found.crossover.workers,
-            "not_below": found.crossover.edge.low,
+            "not_below": found.crossover.edge.low if believed(found.crossover.rungs) else None,
             "from": _finite(found.crossover.edge.high),
-            "cost_s": found.crossover.cost,
+            "cost_s": _finite(found.crossover.cost),
             "trials": [{"rate": r.rate, "wins": None if r.passed is None else not r.passed}
                        for r in found.crossover.rungs],
         }  # fmt: skip
     return data
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

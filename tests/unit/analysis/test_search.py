@@ -40,15 +40,19 @@ def test_both_sides_of_the_edge_were_tried_twice(truth):
 
 
 def test_a_system_that_always_keeps_its_promise_has_no_upper_end():
-    """The search ends at the highest rate that it may ask."""
+    """The search ends at the highest rate that it may ask, tried twice, and asks for none beyond."""
     rungs = climb(lambda *_: True)
+    assert max(rung.rate for rung in rungs) == BOUNDS.highest
+    assert [rung.rate for rung in rungs].count(BOUNDS.highest) == 2
     assert edge(rungs).high == math.inf
     assert edge(rungs).low == BOUNDS.highest == edge(rungs).middle
 
 
 def test_a_system_that_never_does_has_no_lower_end():
-    """The search ends at the lowest."""
+    """The search ends at the lowest, tried twice."""
     rungs = climb(lambda *_: False)
+    assert min(rung.rate for rung in rungs) == BOUNDS.lowest
+    assert [rung.rate for rung in rungs].count(BOUNDS.lowest) == 2
     assert (edge(rungs).low, edge(rungs).high) == (0.0, BOUNDS.lowest)
 
 
