@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench import environment, generator_limit
+from bench.analysis.generator import limits_of, notes_on
 from bench.analysis.validity import Validity
 from bench.calibration import Measured, measure, reference_capacity
 from bench.expand import expand
@@ -47,7 +48,7 @@ class Execution:
         if request.resume:
             self._state = self._folder.read_run()
         else:
-            self._state = begun(request, caps, box, progress)
+            self._state = begun(request, caps, box, progress, planned=planned)
             self.patterns = self.trials
             if not planned:
                 self._state["trials"] = []
@@ -88,6 +89,10 @@ class Execution:
         It is shown as `number` of about `total`, with `eta` seconds to go.
         """
         self._state["trials"].append(trial.to_json())
+        for line in notes_on([trial], limits_of(self._state["environment"])):
+            if line not in self._state["notes"]:
+                self._state["notes"].append(line)
+                self._progress.warn(line)
         self._progress.trial_started(trial, number, total, eta)
         result = attempted(trial, self._one)
         self._keep(trial, result)
@@ -124,7 +129,9 @@ class Execution:
             self._state["notes"].append(f"{task} could not be measured again after the run: {error.what}")
 
 
-def begun(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[str, Any]:
+def begun(
+    request: Request, caps: Caps, box: Box, progress: Progress, *, planned: bool = True
+) -> dict[str, Any]:
     """The first run.json: S measured for every task, the experiment resolved."""
     experiment, folder = request.experiment, request.folder
     measured: dict[str, Measured] = {}
@@ -136,8 +143,8 @@ def begun(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[st
         measured[part.name] = same or measure(part.name, task, value, request, box)
     works = {name: m.work for name, m in measured.items()}
     trials = expand(experiment, works, systems(experiment, request.url), box)
-    limits = generator_limit.read(folder.path.parent)
-    beyond = generator_limit.notes(trials, limits)
+    limits = generator_limit.known(folder.path)
+    beyond = notes_on(trials, limits)
     for line in beyond:
         progress.warn(line)
     first = works[experiment.parts[0].name]
@@ -148,6 +155,7 @@ def begun(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[st
         "url": request.url,
         "started": now(),
         "finished": None,
+        "planned": planned,
         "seed": experiment.seed,
         "environment": environment.describe()
         | ({"generator_limit": [asdict(limit) for limit in limits]} if limits else {}),

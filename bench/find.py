@@ -285,7 +285,8 @@ def _code(told: shown.Found, results: Mapping[str, Result]) -> int:
     searches = [knee.rungs for knee in told.knees] + ([told.crossover.rungs] if told.crossover else [])
     failed = any(result.status == "failed" for result in results.values())
     nothing = any(believed(knee.rungs) and knee.edge.low == 0 for knee in told.knees)
-    unknown = not all(believed(rungs) for rungs in searches)
+    edges = [knee.edge for knee in told.knees] + ([told.crossover.edge] if told.crossover else [])
+    unknown = not all(believed(rungs) for rungs in searches) or any(edge.hidden for edge in edges)
     return exits.gravest(
         exits.FAILED if failed or nothing else exits.FINE, exits.INVALID if unknown else exits.FINE
     )

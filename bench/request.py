@@ -81,6 +81,8 @@ def resumed(path: Path) -> Request:
     state = folder.read_run()
     if state.get("finished"):
         raise SpecError(f"{path} is finished: nothing to resume. `bench report` rebuilds its page.")
+    if not state.get("planned", True):
+        raise SpecError(f"{path} is a search, whose next trial depends on the last: begin it again.")
     try:
         experiment = Experiment.model_validate(state["experiment"])
         return Request(experiment, folder, state["command"], state["url"], resume=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.analysis.figures import Figures, figures, with_speed
+from bench.analysis.figures import Figures, figures, with_limits, with_speed
+from bench.analysis.generator import limits_of
 from bench.analysis.groups import (
     LoadGroup,
     Point,
@@ -82,7 +83,8 @@ def analyse(run: Run, tables: Tables) -> Analysis:
     """Analyse a whole run. Raises TableError where the tables contradict the format."""
     bundles = split(tables, run.trials)
     strays = int(len(tables.jobs) - sum(len(b.jobs) for b in bundles.values()))
-    judged = with_speed([figures(bundles[t.id], run.result(t)) for t in in_order(run)])
+    measured = [figures(bundles[t.id], run.result(t)) for t in in_order(run)]
+    judged = with_limits(with_speed(measured), limits_of(run.environment))
     rows = with_theory(judged, bundles)
     done = [f for f in rows if f.result.status == "done"]
     groups = Groups(

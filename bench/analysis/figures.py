@@ -9,6 +9,7 @@ import numpy as np
 from bench.analysis.canary import Canary, canary, slowness
 from bench.analysis.expectation import Expected
 from bench.analysis.gate import judge, speed_reason
+from bench.analysis.generator import Limit, beyond
 from bench.analysis.latency import (
     PERCENTILES,
     Percentiles,
@@ -29,7 +30,7 @@ from bench.analysis.stages import Stages, stages
 from bench.analysis.steadiness import Backlog, backlog
 from bench.analysis.survival import NotIndependent, response
 from bench.analysis.tables import TrialRecords
-from bench.analysis.validity import Validity
+from bench.analysis.validity import Reason, Validity
 from bench.analysis.warmup import Warming, warming
 from bench.analysis.waste import Waste, waste
 from bench.plan import Trial
@@ -159,6 +160,17 @@ def with_speed(rows: Sequence[Figures]) -> list[Figures]:
     for f, slow in zip(rows, slowness([f.canary for f in rows]), strict=True):
         reason = speed_reason(slow, f.trial.work)
         found.append(replace(f, validity=Validity((*f.validity.reasons, reason))) if reason else f)
+    return found
+
+
+def with_limits(rows: Sequence[Figures], limits: Sequence[Limit]) -> list[Figures]:
+    """Say of a trial that asks for more than the generator of its machine was found to keep up with."""
+    found = []
+    for f in rows:
+        line = beyond(f.trial, limits) if f.result.status == "done" else ""
+        what, _, advice = line.partition(": ")
+        reason = Reason("generator_limit", "VALID", f"{what}.", f"{advice[:1].upper()}{advice[1:]}")
+        found.append(replace(f, validity=Validity((*f.validity.reasons, reason))) if line else f)
     return found
 
 

@@ -7,6 +7,7 @@ of a noisy bisection; Waeber, Frazier & Henderson, Bisection Search with Noisy R
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,13 @@ class Edge:
     """The highest rate at which, and below which, the promise was kept; 0 where it never was."""
     high: float
     """The lowest rate above it at which it was not; infinity where it always was."""
+    blind: float = math.inf
+    """The lowest rate between the two that could not be measured, however often it was tried."""
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the edge lies where nothing could be measured."""
+        return math.isfinite(self.blind)
 
     @property
     def middle(self) -> float:
@@ -66,28 +74,27 @@ def edge(rungs: Sequence[Rung]) -> Edge:
     verdicts = _verdicts(rungs)
     failed = [rate for rate, passed in verdicts.items() if not passed]
     high = min(failed, default=math.inf)
-    return Edge(max((rate for rate, passed in verdicts.items() if passed and rate < high), default=0.0), high)
+    low = max((rate for rate, passed in verdicts.items() if passed and rate < high), default=0.0)
+    tries = Counter(rung.rate for rung in rungs if rung.rate not in verdicts)
+    blind = [rate for rate, times in tries.items() if times >= DECIDED and low < rate < high]
+    return Edge(low, high, min(blind, default=math.inf))
 
 
 def next_rate(rungs: Sequence[Rung], bounds: Bounds) -> float | None:
     """The rate to try next; None where the search is over."""
+    if not believed(rungs):
+        return bounds.start if len(rungs) < DECIDED else None
     if len(rungs) >= MOST_RUNGS:
         return None
-    if not believed(rungs):
-        return _unbelieved(rungs, bounds)
     found = edge(rungs)
-    if found.high == math.inf and found.low < bounds.highest:
+    top = min(found.high, found.blind)
+    if top == math.inf and found.low < bounds.highest:
         return min(bounds.highest, found.low * STEP)
-    if found.low == 0 and found.high > bounds.lowest:
-        return max(bounds.lowest, found.high / STEP)
-    if found.low > 0 and 1 + bounds.precision < found.high / found.low < math.inf:
-        return math.sqrt(found.low * found.high)
+    if found.low == 0 and top > bounds.lowest:
+        return max(bounds.lowest, top / STEP)
+    if found.low > 0 and 1 + bounds.precision < top / found.low < math.inf:
+        return math.sqrt(found.low * top)
     return next((r for r in (found.low, found.high) if 0 < r < math.inf and not _settled(rungs, r)), None)
-
-
-def _unbelieved(rungs: Sequence[Rung], bounds: Bounds) -> float | None:
-    """The start, again where it could not be believed, but not for ever."""
-    return bounds.start if len(rungs) < DECIDED else None
 
 
 def _verdicts(rungs: Sequence[Rung]) -> dict[float, bool]:

@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 
 from bench.analysis.knee import Crossover, Knee
-from bench.analysis.search import believed
+from bench.analysis.search import Edge, believed
 from bench.analysis.words import count, figure, rate, seconds
 
 
@@ -53,6 +53,8 @@ def sentence(found: Found, knee: Knee) -> str:
     who = found.system + (f" with {count(knee.workers, 'worker')}" if knee.workers is not None else "")
     if not believed(knee.rungs):
         return f"{who}: no trial could be believed, so nothing can be said."
+    if knee.edge.hidden:
+        return f"{who}: {_hidden(knee.edge, found.slo)}"
     if knee.edge.low == 0:
         return f"{who} does not keep {found.slo} even at {rate(knee.edge.high)}."
     if math.isinf(knee.edge.high):
@@ -63,11 +65,21 @@ def sentence(found: Found, knee: Knee) -> str:
     )
 
 
+def _hidden(edge: Edge, slo: str) -> str:
+    """What can be said where the edge lies among rates that could not be measured."""
+    known = f"keeps {slo} at {rate(edge.low)}" if edge.low else f"nothing is known of where it keeps {slo}"
+    fails = f", and not at {rate(edge.high)}" if math.isfinite(edge.high) else ""
+    return f"{known}{fails}; {rate(edge.blind)} could not be measured: generator or machine is the limit."
+
+
 def crossing(system: str, found: Crossover) -> str:
     """From where on which of the two, and what it costs below."""
     low, high, gives = found.edge.low, found.edge.high, f"{system} gives more users a result in time than"
     if not believed(found.rungs):
         return f"{system} against {found.rival}: no trial could be believed, so nothing can be said."
+    if found.edge.hidden:
+        blind = rate(found.edge.blind)
+        return f"From where on {gives} {found.rival} is not known: {blind} could not be measured."
     if low == 0:
         return f"{gives} {found.rival} already at {rate(high)}."
     if math.isinf(high):

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import exits, generator_limit
+from bench.analysis.generator import Limit, Way
 from bench.environment import usable_cores
-from bench.generator_limit import Limit, Way
 from bench.interrupt import Interrupted, interruptible
 from bench.load.assignment import MAX_IN_FLIGHT
 from bench.load.connections import connections_possible

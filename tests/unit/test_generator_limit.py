@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench import exits, generator_limit
-from bench.generator_limit import Limit
+from bench.analysis.generator import Limit, notes_on
 from bench.load.overhead import Overhead
 from bench.plan import Box, Load, System, Trial, Work
 from bench.selftest import generator
@@ -166,7 +166,7 @@ def test_the_numbers_of_processes_to_try():
 )
 def test_a_trial_that_asks_too_much_is_noted(asked, says):
     """With what to do about it; nothing is said where nothing is known."""
-    notes = generator_limit.notes([asked, asked], KNOWN)
+    notes = notes_on([asked, asked], KNOWN)
     assert len(notes) == bool(says)
     assert says in "".join(notes)
 
@@ -174,7 +174,7 @@ def test_a_trial_that_asks_too_much_is_noted(asked, says):
 def test_a_burst_and_users_have_no_rate_to_hold_against_it():
     """The limit says nothing of them."""
     closed = replace(trial(0), load=Load("closed", size=5000))
-    assert generator_limit.notes([closed], KNOWN) == []
+    assert notes_on([closed], KNOWN) == []
 
 
 # --- the file ---

@@ -100,12 +100,23 @@ def test_five_pairs_on_one_side_are_no_proof():
     assert (found.verdict, found.effect) == ("can't tell", 1.0)
 
 
-@pytest.mark.parametrize(("pairs", "verdict"), [(7, "can't tell"), (8, "better")])
-def test_reached_against_not_reached_wins_from_eight_pairs_on(pairs, verdict):
-    """2/2⁸ = 0.8 %; seven all one way happen by chance in 1.6 %."""
+@pytest.mark.parametrize(
+    ("pairs", "verdict"), [(4, "can't tell"), (5, "better"), (7, "better"), (8, "better")]
+)
+def test_reached_against_not_reached_wins_from_five_pairs_on(pairs, verdict):
+    """Eight by the sign test (2/2⁸); fewer as two groups, all of one beyond all of the other (2/252)."""
     found = compare_paired([INF] * pairs, [2.0 + i for i in range(pairs)], lower_is_better=True)
     assert found.verdict == verdict
     assert found.ratio == 0.0
+
+
+def test_an_outage_is_worse_whatever_it_is_measured_by():
+    """p95 never reached, no goodput at all: five pairs say so, and a limit on them breaks."""
+    times = compare_paired([1.0, 1.1, 1.2, 1.05, 1.15], [INF] * 5, lower_is_better=True)
+    rates = compare_paired([10.0, 11.0, 9.0, 10.5, 9.5], [0.0] * 5, lower_is_better=False)
+    assert (times.verdict, rates.verdict) == ("worse", "worse")
+    assert times.differs
+    assert rates.differs
 
 
 def test_not_reached_wins_between_groups_of_five():

@@ -6,6 +6,7 @@ import pytest
 from by_hand import WINDOW, described, job, run_of, tables, trial
 
 from bench.analysis import analyse
+from bench.plan import Retry
 
 
 def analysed(*plan):
@@ -122,3 +123,15 @@ def test_a_trial_that_failed_takes_no_part_in_pictures():
     assert [s.label for g in found.groups.loads for s in g.series] == ["queued"]
     assert len(found.rows) == 2
     assert any("no sign" in n.text for n in found.notes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"retry": Retry("immediate", attempts=3, after=1.0)}, {"deadline": 9.0}, {"gateway_timeout": 9.0}],
+)
+def test_trials_with_other_clients_are_no_repeats(changes):
+    """Users who try again, or wait longer, meet another system: their figures are not pooled."""
+    apart = analysed(named("queued", id_="a"), named("queued", id_="b", part="other", **changes))
+    assert len(apart.groups.loads) == 2
+    together = analysed(named("queued", id_="a"), named("queued", id_="b", part="other", repeat=2))
+    assert len(together.groups.loads) == 1

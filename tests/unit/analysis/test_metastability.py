@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from by_hand import event, job, records, run_of, trial
+from by_hand import described, event, job, records, run_of, trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +16,7 @@ from bench.analysis.metastability import HOLD, PATIENCE, hysteresis, own_backlog
 from bench.analysis.run import Result
 from bench.analysis.shaped import climbed, pulsed
 from bench.analysis.validity import Reason, Validity
+from bench.analysis.verdict import Groups, verdict
 from bench.load.arrivals import schedule
 from bench.plan import Retry, Step
 
@@ -246,6 +247,26 @@ def test_the_finding_names_who_stays_down_and_who_comes_back():
     assert "blocking (retries at once) stays down" in found.lead
     assert "queued (retries at once) is back after" in found.lead
     assert "blocking (retries at once): metastable; before the pulse 100 % were in time" in found.text
+
+
+def test_the_verdict_of_a_run_tells_of_pulses_and_stairs():
+    """They pass the gate with their believable repeats, like everything else on the page."""
+    done, bundles = analysed(simulated(pulse_trial(id="a")), simulated(pulse_trial(CLIMB, id="b")))
+    nothing = dict.fromkeys(("loads", "workers", "bursts", "memory", "closed", "service_time"), ())
+    groups = Groups(**nothing, pulses=pulsed(done, bundles), stairs=climbed(done, bundles))
+    told = verdict(described(*(f.trial for f in done)), done, groups, {})
+    assert {f.key for f in told.findings} >= {"metastability", "hysteresis"}
+    assert "stays down" in told.lead
+
+
+def test_a_repeat_that_must_not_be_believed_has_no_say():
+    """Two that came to the same are a verdict; the third was measured on a machine that stood still."""
+    held = [simulated(replace(pulse_trial(id=f"r{n}"), repeat=n)) for n in (1, 2, 3)]
+    done, bundles = analysed(*held)
+    late = Validity((Reason("send_delay", "INVALID", "The generator was late.", "again"),))
+    (found,) = pulsed([replace(done[0], validity=late), *done[1:]], bundles)
+    assert found.state == "metastable"
+    assert len(found.recoveries) == 2
 
 
 def test_pulses_that_differ_share_no_figures():

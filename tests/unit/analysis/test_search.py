@@ -82,6 +82,16 @@ def test_trials_that_must_not_be_believed_count_for_neither_side():
     assert edge(rungs).low == 4.0
 
 
+def test_rates_that_can_not_be_measured_end_the_search_below_them():
+    """Where the generator is the limit, the edge is hidden, and no trial is wasted far above."""
+    rungs = climb(lambda rate, _: True if rate < 10 else None)
+    found = edge(rungs)
+    assert found.low < 10 <= found.blind <= 1.2 * found.low
+    assert found.hidden
+    assert found.high == math.inf
+    assert max(rung.rate for rung in rungs) < 10 * 1.5
+
+
 @pytest.mark.parametrize("at", [0.0, 1.0])
 def test_an_endless_row_of_unbelievable_trials_ends(at):
     """A machine on which nothing can be measured does not search for ever."""

@@ -53,6 +53,13 @@ def test_of_several_complete_runs_the_first_to_end_delivered():
     assert parts([job("a", 100, 102)], runs) == [1, 9, 490, 1000, 500]
 
 
+def test_a_client_that_asked_again_was_answered_by_its_last_attempt():
+    """The first attempt's run ended after its asker had left: its end delivered nothing."""
+    asked = job("j", 100.0, 102.41, sent=100.0, accepted=102.41, attempts=2)
+    runs = [run_of("j", 100.5, 101.5), run_of("j.2", 101.5, 102.4)]
+    assert parts([asked], runs, BLOCKING) == [0, 0, 1500, 900, 10]
+
+
 def test_runs_that_were_killed_or_failed_are_part_of_the_wait():
     """Until the start of the run that delivered, whatever was tried before."""
     runs = [run_of("a", 100.1, cut=100.4), run_of("a", 100.4, 100.45, ok=False), run_of("a", 100.5, 101.5)]
