@@ -420,11 +420,11 @@ def reproduce_command(
     listed: Annotated[bool, typer.Option("--list", help="Only show the claims.")] = False,
 ) -> None:
     """Run again what others claim of queues, and compare the verdicts with the recorded ones."""
-    from bench.reproduce import carry_out, claim, outcome
+    from bench.reproduce import carry_out, claim, needs, outcome
 
     found = claim.read_claims(claims) if claims else claim.built_in()
     if listed:
-        outcome.show_claims(found, Console())
+        outcome.show_claims(needs.choose(found, tuple(only or ())), Console())
         return
     wish = carry_out.Wish(
         profile=profile,
@@ -432,7 +432,7 @@ def reproduce_command(
         folder=output or carry_out.new_folder(profile),
         only=tuple(only or ()),
         whole=whole,
-        command="bench reproduce " + shlex.join(sys.argv[2:]),
+        command=shlex.join(["bench", "reproduce", *sys.argv[2:]]),
     )
     raise typer.Exit(carry_out.run(wish, Console()))
 
