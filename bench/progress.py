@@ -44,11 +44,13 @@ class Progress(LiveLine):
         super().__init__(console)
         self._title = ""
         self._eta = 0.0
+        self.later = 0.0
+        """Seconds of work that follow the trials, for the ETA."""
 
     def stage(self, text: str) -> None:
         """Say what is being done outside trials: starting services, calibrating, drawing."""
         if not self.update(text):
-            self._console.print(text, highlight=False)
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Say what a person should know before it goes on; stays on the screen."""
@@ -56,13 +58,13 @@ class Progress(LiveLine):
 
     def trial_started(self, trial: Trial, number: int, total: int, eta: float) -> None:
         """See `bench.sweep.Watcher`."""
-        self._eta = eta
+        self._eta = eta = eta + self.later
         self._title = f"trial {number} of {total}  {describe(trial)}"
         self.update(f"{self._title}  deploying  ETA {clock(eta)}")
 
     def trial_again(self, trial: Trial, number: int, total: int, eta: float, why: str) -> None:
         """See `bench.sweep.Watcher`."""
-        self._eta = eta
+        self._eta = eta = eta + self.later
         self._title = f"INVALID, once more: {number} of {total}  {describe(trial)} ({why})"
         self.update(f"{self._title}  deploying  ETA {clock(eta)}")
 

@@ -1,7 +1,9 @@
 """Claims against measurements: from the rows of trials to a statistic, from a statistic to a verdict. Pure.
 
 A row is what `trials.csv` says of one trial, by column; a lab's figures come as rows too. The statistic has
-one value for each repeat, for trials are the unit (see `bench.analysis.intervals`).
+one value for each repeat, for trials are the unit (see `bench.analysis.intervals`). A trial that failed or
+that must not be believed has no figures: a repeat that needs one of them has no value, rather than one that
+is made of what is left.
 """
 
 import math
@@ -22,8 +24,8 @@ Verdict = Literal["reproduced", "refuted", "can't tell"]
 MARGIN = 0.1
 """By how much of the limit fewer than five repeats must be clear of it: there is no interval to be clear."""
 _COMBINE: dict[str, Callable[[Sequence[float]], float]] = {
-    "max": max,
-    "min": min,
+    "max": lambda values: float(np.max(values)),  # NaN where one is, unlike Python's own
+    "min": lambda values: float(np.min(values)),
     "median": lambda values: float(np.median(values)),
     "sum": math.fsum,
 }
@@ -84,8 +86,14 @@ class Judgement:
     """Why nothing can be told."""
 
 
+def believed(row: Row) -> bool:
+    """Whether a row's figures count: it is a lab's, or of a trial that took place and may be believed."""
+    return row.get("validity") in (None, "VALID", "SATURATED")
+
+
 def values(measure: Measure, rows: Sequence[Row]) -> list[float]:
-    """The measure's value in each repeat, in order of repeats; empty where no trial is selected.
+    """The measure's value in each repeat, in order of repeats: NaN where a trial that it needs is missing a
+    figure, or its figures do not count. Empty where no trial is selected.
 
     Raises MeasureError for a column that is not there or holds no numbers, and where a repeat has several
     trials and `combine` does not say which counts.
@@ -171,6 +179,8 @@ def _number(row: Row, column: str) -> float:
     if column not in row:
         raise MeasureError(f"trials have no {column}; there are {', '.join(sorted(row))}")
     value = row[column]
+    if not believed(row):
+        return math.nan
     if isinstance(value, str):
         raise MeasureError(f"{column} is no number but {value!r}")
     return math.nan if value is None else float(value)
@@ -187,10 +197,13 @@ def _ratio(upper: float, lower: float) -> float:
 def _exponent(points: Sequence[tuple[float, float]]) -> float:
     """Slope of log y over log x by least squares: 1 where y grows as x does, 2 where as its square.
 
-    What grows exponentially has no such exponent: over a range of x its slope is that range, far above 1.
+    What grows exponentially has no such exponent: exp(a·x) has the slope a·x, which itself grows with x. NaN
+    where a point is missing, zero or infinite, or all are at one x.
     """
-    kept = [(x, y) for x, y in points if x > 0 and y > 0 and math.isfinite(x) and math.isfinite(y)]
-    if len(kept) < 2 or len({x for x, _ in kept}) < 2:
+    if (
+        not all(0 < value < math.inf for point in points for value in point)
+        or len({x for x, _ in points}) < 2
+    ):
         return math.nan
-    x, y = np.log(np.array(kept)).T
+    x, y = np.log(np.array(points)).T
     return float(np.polyfit(x, y, 1)[0])

@@ -15,6 +15,7 @@ from bench.analysis.latency import (
     Percentiles,
     accept_times,
     arrivals_needed,
+    makespan,
     percentiles,
     response_times,
 )
@@ -48,7 +49,7 @@ class Figures:
     mean_response: float
     """Mean over the delivered jobs, seconds; NaN where none was."""
     slowest_delivered: float
-    """The greatest of them; NaN likewise. Of a burst it is the makespan."""
+    """The greatest of them; NaN likewise."""
     accept: Percentiles
     stages: Stages
     waste: Waste
@@ -67,6 +68,8 @@ class Figures:
     """Whether the window still begins with a warm-up; None where that makes no sense."""
     censored: Percentiles | None = None
     """`response` with unfinished jobs as "at least so long"; None without any, or where that can't be."""
+    makespan: float = math.nan
+    """First arrival to last result; infinite where a job got none (`latency.makespan`)."""
     attempts: float = math.nan
     """Submissions per job of the window, of those that were sent at all; NaN where none was."""
     variation: float = float("nan")
@@ -123,6 +126,7 @@ def figures(records: TrialRecords, result: Result) -> Figures:
         backlog=backlog(records),
         canary=canary(records),
         warming=warming(records),
+        makespan=makespan(records),
         censored=_censored(records, counted),
         attempts=_attempts(records),
         variation=variation(records),

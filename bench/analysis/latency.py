@@ -52,6 +52,20 @@ def response_times(records: TrialRecords) -> Floats:
     return times[jobs.window]
 
 
+def makespan(records: TrialRecords) -> float:
+    """First arrival of the window to the last verified result, seconds.
+
+    Infinity where a job got none: who loses half of the jobs is not done sooner. NaN without an arrival.
+    """
+    jobs = records.jobs
+    counted, ok = jobs.window, jobs.is_("ok")
+    if not counted.any():
+        return float("nan")
+    if not ok[counted].all():
+        return float("inf")
+    return float(jobs.done[counted].max() - jobs.arrival[counted].min())
+
+
 def accept_times(records: TrialRecords) -> Floats:
     """Arrival to the server's 2xx for each of the window's jobs; infinity where it never came."""
     jobs = records.jobs

@@ -59,11 +59,11 @@ def reproduce_command(
     listed: Annotated[bool, typer.Option("--list", help="Only show the claims.")] = False,
 ) -> None:
     """Run again what others claim of queues, and compare the verdicts with the recorded ones."""
-    from bench.reproduce import carry_out, claim, outcome
+    from bench.reproduce import carry_out, claim, needs, outcome
 
     found = claim.read_claims(claims) if claims else claim.built_in()
     if listed:
-        outcome.show_claims(found, Console())
+        outcome.show_claims(needs.choose(found, tuple(only or ())), Console())
         return
     wish = carry_out.Wish(
         profile=profile,

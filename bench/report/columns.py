@@ -137,6 +137,7 @@ COLUMNS = (
     Column("response_p99_s", "p99", _at(lambda f: f.response, 0.99), seconds),
     Column("response_mean_of_delivered_s", "mean", lambda f: f.mean_response, seconds, page=False),
     Column("slowest_delivered_s", "slowest", lambda f: f.slowest_delivered, seconds, page=False),
+    Column("makespan_s", "makespan", lambda f: f.makespan, seconds, page=False),
     Column("predicted_p50_s", "p50 by theory", _expected(0.5), seconds, page=False),
     Column("predicted_p95_s", "p95 by theory", _expected(0.95), seconds, page=False),
     Column("predicted_mean_s", "mean by theory", _expected_mean, seconds, page=False),

@@ -2,6 +2,7 @@
 
 No web, no store: what is asked is who gets which message, and what a dead consumer takes with it. A message
 is a number; a consumer sleeps over it and writes one JSON line when it begins and one when it has done it.
+Before it asks for messages it waits for a file: how long a process takes to start decides nothing.
 """
 
 import argparse
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     consume_parser.add_argument("--seconds", type=float, required=True, help="spent on each message")
     consume_parser.add_argument("--prefetch", type=int, default=0, help="0: no limit")
     consume_parser.add_argument("--auto-ack", action="store_true")
+    consume_parser.add_argument("--stay-at", type=int, default=-1, help="message that it never ends")
+    consume_parser.add_argument("--go", type=Path, required=True, help="begin when this file is there")
     consume_parser.add_argument("--journal", type=Path, required=True)
     for each in (fill_parser, consume_parser):
         each.add_argument("--queue", required=True)
@@ -67,11 +70,16 @@ def consume(channel: Any, options: argparse.Namespace) -> None:
 
         def handle(channel: Any, method: Any, _properties: Any, body: bytes) -> None:
             write(event="start", job=int(body))
+            while int(body) == options.stay_at:
+                time.sleep(1)
             time.sleep(options.seconds)
             write(event="end", job=int(body))
             if not options.auto_ack:
                 channel.basic_ack(method.delivery_tag)
 
+        write(event="connected", job=-1)
+        while not options.go.exists():
+            time.sleep(0.002)
         if options.prefetch:
             channel.basic_qos(prefetch_count=options.prefetch)
         channel.basic_consume(options.queue, handle, auto_ack=options.auto_ack)

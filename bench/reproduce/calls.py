@@ -12,6 +12,7 @@ from statistics import fmean
 from urllib.parse import urlsplit
 
 from simple_websocket import Client, ConnectionClosed
+from simple_websocket.errors import SimpleWebsocketError
 
 from bench.plan import Load, Trial, Work
 from bench.reproduce.lab import Figures, Lab, Place
@@ -46,7 +47,7 @@ def calls(place: Place) -> Figures:
         trial, services=place.services, folder=place.folder, journal=place.folder / "calls.jsonl"
     ) as deployed:
         for name, client in (("polling", polling), ("websocket", websocket)):
-            place.say(f"{JOBS} clients wait for their results: {name}")
+            place.say(f"{JOBS} clients, {name}")
             seen = _burst(client, deployed.base_url)
             found[f"calls_{name}"] = fmean(s.calls for s in seen) if seen else math.nan
             found[f"frames_{name}"] = fmean(s.frames for s in seen) if seen else math.nan
@@ -72,7 +73,10 @@ def websocket(url: str) -> Seen:
     made = _Asking(url)
     where = made.submit()
     frames = 0
-    socket = Client(f"{url.replace('http', 'ws', 1)}{where}/socket")
+    try:
+        socket = Client(f"{url.replace('http', 'ws', 1)}{where}/socket")
+    except (SimpleWebsocketError, OSError) as error:
+        raise StackError(f"A WebSocket could not be opened: {error}.") from None
     try:
         while (told := socket.receive(timeout=LIMIT)) is not None:
             frames += 1
@@ -118,13 +122,19 @@ class _Asking:
             connection.close()
         if response.status >= 400:
             raise StackError(f"{method} {path} was answered with {response.status}.")
-        told: dict[str, str] = json.loads(text)
+        try:
+            told: dict[str, str] = json.loads(text)
+        except ValueError:
+            raise StackError(f"{method} {path} was answered with what is no JSON.") from None
         return told
 
 
 def _burst(client: Callable[[str], Seen], url: str) -> Sequence[Seen]:
-    with ThreadPoolExecutor(JOBS) as pool:
+    pool = ThreadPoolExecutor(JOBS)
+    try:
         return list(pool.map(client, [url] * JOBS))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # on Ctrl-C their server ends, and so they do
 
 
 def _trial(place: Place) -> Trial:

@@ -1,30 +1,32 @@
 """`bench reproduce`: runs what the claims need, judges them, and writes what came of it."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from bench import environment, exits
 from bench.analysis.claims import Row
+from bench.analysis.words import count
 from bench.execution import Execution, now
 from bench.interrupt import Interrupted, interruptible
+from bench.load.errors import LoadError
 from bench.plan import Box
-from bench.progress import Progress
-from bench.records import RunFolder, write_json
-from bench.report.columns import COLUMNS, took_place
+from bench.progress import Progress, clock
+from bench.records import RunFolder, RunFolderError, write_json
+from bench.report.columns import COLUMNS
 from bench.report.reading import read
 from bench.reproduce import outcome
 from bench.reproduce.claim import Claim
 from bench.reproduce.lab import Figures, Lab, Place, rows
-from bench.reproduce.needs import Needs, Sweep, choose, needs, profile_experiment
-from bench.reproduce.verdicts import Told, tell
+from bench.reproduce.needs import Sweep, choose, needs, profile_experiment
+from bench.reproduce.verdicts import Told, tell, untold
 from bench.request import Request, check_tasks, resolve_box
 from bench.spec import SpecError
+from bench.stack import StackError
 from bench.stack.box import Caps, detect_caps
 from bench.stack.services import Services
 
@@ -41,35 +43,56 @@ class Wish:
     command: str = ""
 
 
-def run(wish: Wish, console: Console) -> int:
-    """Carry it out. Exit code: see `bench.reproduce.verdicts.exit_code`; 1 too where a trial failed; 130.
+@dataclass
+class Found:
+    """What has been measured so far."""
 
-    Raises SpecError before anything is started, StackError where nothing can be.
+    rows: dict[str, Sequence[Row]] = field(default_factory=dict)
+    """Claim → the trials or repeats that it is judged by."""
+    lost: dict[str, str] = field(default_factory=dict)
+    """Claim → why nothing could be measured for it."""
+    labs: dict[str, list[Figures]] = field(default_factory=dict)
+    seconds: float = 0.0
+    """Of labs, and of trials' warm-up, window and drain."""
+
+
+def run(wish: Wish, console: Console) -> int:
+    """Carry it out. Exit code: see `bench.reproduce.verdicts.exit_code`; 130 when interrupted.
+
+    A sweep or lab that fails costs its own claims only. Raises SpecError before anything is started.
     """
     chosen = choose(wish.claims, wish.only)
     wanted = needs(chosen, wish.profile, whole=wish.whole)
+    if wish.folder.exists() and not (wish.folder.is_dir() and not any(wish.folder.iterdir())):
+        raise SpecError(f"--output {wish.folder}: there is something already; name another folder")
     for sweep in wanted.sweeps:
         check_tasks(sweep.experiment)
     caps = detect_caps()
     boxes = {sweep.name: resolve_box(sweep.experiment, caps) for sweep in wanted.sweeps}
-    usual = resolve_box(profile_experiment(wish.profile), caps)
+    box = next(iter(boxes.values())) if boxes else resolve_box(profile_experiment(wish.profile), caps)
+    try:
+        wish.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(f"--output {wish.folder}: can't be made: {error.strerror}") from None
     progress = Progress(console)
-    console.print(f"{len(chosen) - len(wanted.absent)} claims, profile {wish.profile}", highlight=False)
+    console.print(
+        f"{count(len(chosen) - len(wanted.absent), 'claim')}, profile {wish.profile}", highlight=False
+    )
     console.print(f"folder: {wish.folder}", highlight=False, soft_wrap=True)
-    if wish.folder.exists() and any(wish.folder.iterdir()):
-        raise SpecError(f"--output {wish.folder}: there is something in it already; name another folder")
-    wish.folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
+    began, found = time.monotonic(), Found()
     try:
         with interruptible(), progress.showing(), Services(wish.folder) as services:
-            failed, spent = _sweeps(wanted.sweeps, wish, caps, boxes, services, progress)
-            box = next(iter(boxes.values()), usual)
-            figures = _labs(wanted.labs, services, box, wish.folder, progress)
+            progress.later = sum(lab.seconds * lab.repeats for lab in wanted.labs)
+            for sweep in wanted.sweeps:
+                request = Request(sweep.experiment, RunFolder(wish.folder / sweep.name), wish.command)
+                _sweep(sweep, request, caps, boxes[sweep.name], services, progress, found)
+            place = Place(services, box, wish.folder / "labs", progress.stage)
+            _labs(wanted.labs, chosen, place, progress, found)
             progress.stage("judging")
     except Interrupted:
         console.print("\ninterrupted; everything that was started has been ended", highlight=False)
         return exits.INTERRUPTED
-    told = judge(chosen, wanted, wish, figures)
+    told = judge(chosen, found)
     seconds = time.monotonic() - began
     state = {
         "profile": wish.profile,
@@ -78,12 +101,12 @@ def run(wish: Wish, console: Console) -> int:
         "environment": environment.describe(),
         "box": asdict(box),
         "seconds": seconds,
-        "measured_share": (spent + sum(f["seconds"] for f in figures.values())) / seconds,
-        "labs": {name: f["figures"] for name, f in figures.items()},
+        "measured_share": found.seconds / seconds,
+        "labs": found.labs,
     }
     code = outcome.write(wish.folder, state, told, wanted)
     outcome.present(wish.folder, console)
-    return exits.FAILED if failed else code
+    return code
 
 
 def new_folder(profile: str) -> Path:
@@ -91,56 +114,82 @@ def new_folder(profile: str) -> Path:
     return Path("reports") / f"reproduce-{profile}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
-def judge(
-    claims: Sequence[Claim], wanted: Needs, wish: Wish, figures: Mapping[str, Mapping[str, Any]]
-) -> list[Told]:
-    """The verdict on every claim that was measured, in order. Raises SpecError where a measure fits none."""
-    measured: dict[str, list[Row]] = {}
-    for sweep in wanted.sweeps:
-        found = trial_rows(wish.folder / sweep.name)
-        measured |= {claim.id: found for claim in sweep.claims}
-    for claim in claims:
-        if claim.spec.lab:
-            measured[claim.id] = list(rows(figures[claim.spec.lab]["figures"]))
-    return [tell(claim, measured[claim.id]) for claim in claims if claim.id in measured]
+def judge(claims: Sequence[Claim], found: Found) -> list[Told]:
+    """The verdict on every claim that this profile has, in order."""
+    return [_told(c, found) for c in claims if c.id in found.rows or c.id in found.lost]
+
+
+def _told(claim: Claim, found: Found) -> Told:
+    if claim.id in found.lost:
+        return untold(claim, found.lost[claim.id])
+    try:
+        return tell(claim, found.rows[claim.id])
+    except SpecError as error:  # not worth losing the others, which took minutes
+        return untold(claim, str(error), exits.USAGE)
 
 
 def trial_rows(folder: Path) -> list[Row]:
     """What trials.csv says of a run's trials, unrounded. Raises RunFolderError."""
-    return [{c.name: c.value(f) for c in COLUMNS} for f in read(folder).rows if took_place(f)]
+    return [{c.name: c.value(f) for c in COLUMNS} for f in read(folder).rows]
 
 
-def _sweeps(
-    sweeps: Sequence[Sweep],
-    wish: Wish,
+def _sweep(
+    sweep: Sweep,
+    request: Request,
     caps: Caps,
-    boxes: Mapping[str, Box],
+    box: Box,
     services: Services,
     progress: Progress,
-) -> tuple[int, float]:
-    """Run each experiment; how many trials failed, and the seconds of warm-up, window and drain."""
-    failed, spent = 0, 0.0
-    for sweep in sweeps:
-        folder = RunFolder(wish.folder / sweep.name)
-        request = Request(sweep.experiment, folder, wish.command)
-        execution = Execution(request, caps, boxes[sweep.name], progress, services)
-        failed += sum(result.status == "failed" for result in execution.run_all().values())
+    found: Found,
+) -> None:
+    """Run an experiment, for the claims that ask for it."""
+    ids = [claim.id for claim in sweep.claims]
+    try:
+        execution = Execution(request, caps, box, progress, services)
+        execution.run_all()
         execution.finish()
-        spent += sum(r["measured_seconds"] for r in folder.read_run()["results"].values())
-    return failed, spent
+        rows = trial_rows(request.folder.path)
+        found.seconds += sum(r["measured_seconds"] for r in request.folder.read_run()["results"].values())
+    except (StackError, LoadError, RunFolderError) as error:
+        progress.warn(f"{sweep.name} failed: {error}")
+        found.lost |= dict.fromkeys(ids, f"{sweep.name} failed: {_first_line(error)}")
+    else:
+        found.rows |= dict.fromkeys(ids, rows)
 
 
 def _labs(
-    labs: Sequence[Lab], services: Services, box: Box, folder: Path, progress: Progress
-) -> dict[str, dict[str, Any]]:
-    """Run each lab as often as it wants; its figures and the seconds that it took."""
-    found: dict[str, dict[str, Any]] = {}
-    for lab in labs:
-        say: Callable[[str], None] = lambda text, lab=lab: progress.stage(f"{lab.title}: {text}")  # type: ignore[misc]  # noqa: E731 - lab= binds
+    labs: Sequence[Lab], claims: Sequence[Claim], place: Place, progress: Progress, found: Found
+) -> None:
+    """Run each lab as often as it wants, for the claims that ask for it."""
+    left = progress.later
+    place.folder.mkdir(exist_ok=True)
+    for n, lab in enumerate(labs, start=1):
+        ids = [claim.id for claim in claims if claim.spec.lab == lab.name]
+        each: list[Figures] = []
         began = time.monotonic()
-        each: list[Figures] = [
-            lab.run(Place(services, box, folder / "labs" / lab.name, say)) for _ in range(lab.repeats)
-        ]
-        found[lab.name] = {"figures": each, "seconds": time.monotonic() - began}
-        write_json(folder / "labs" / f"{lab.name}.json", each)
-    return found
+        after = left - lab.seconds * lab.repeats
+        try:
+            for repeat in range(1, lab.repeats + 1):
+                title = f"lab {n} of {len(labs)}  {lab.title}, {repeat} of {lab.repeats}"
+                at = replace(place, folder=place.folder / lab.name, say=_teller(progress, title, left))
+                each.append(lab.run(at))
+                left -= lab.seconds
+        except StackError as error:
+            progress.warn(f"{lab.title}: failed: {error}")
+            found.lost |= dict.fromkeys(ids, f"the lab failed: {_first_line(error)}")
+        else:
+            found.rows |= dict.fromkeys(ids, rows(each))
+            found.labs[lab.name] = each
+            write_json(place.folder / f"{lab.name}.json", each)
+        found.seconds += time.monotonic() - began
+        left = after
+
+
+def _teller(progress: Progress, title: str, left: float) -> Callable[[str], None]:
+    """Shows a lab's steps; `left` is seconds to the end, as it begins."""
+    began = time.monotonic()
+    return lambda text: progress.stage(f"{title}: {text}  ETA {clock(left - (time.monotonic() - began))}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -2,18 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib import resources
 
+from bench.report.columns import COLUMNS
 from bench.reproduce.claim import Claim
 from bench.reproduce.lab import Lab
 from bench.reproduce.labs import LABS
 from bench.spec import Experiment, SpecError, load, parse
+from bench.units import parse_duration
 
 PROFILES = ("ci", "blog")
 """`ci`: scaled down, under six minutes. `blog`: at the scale of the source texts, hours."""
+TAKEN = ("labs", "logs")
+"""Folders of a reproduction that are no run's."""
 CAPTIONS = 40_000
 """How many images the second source text has."""
+USERS = 500
+"""Who want them: the generator holds no 40,000 clients at once, and so many keep every consumer busy."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +60,10 @@ def needs(claims: Sequence[Claim], profile: str, *, whole: bool = False) -> Need
     labs: list[str] = []
     sweeps: dict[str, tuple[Experiment, list[Claim]]] = {}
     for claim in claims:
+        if claim.spec.lab and claim.spec.lab not in LABS:
+            raise SpecError(f"{claim.file}: no lab {claim.spec.lab!r}; there are {', '.join(LABS)}")
+        _check_columns(claim)
         if claim.spec.lab:
-            if claim.spec.lab not in LABS:
-                raise SpecError(f"{claim.file}: no lab {claim.spec.lab!r}; there are {', '.join(LABS)}")
             labs.append(claim.spec.lab)
             continue
         name = str(claim.own_experiment) if claim.own_experiment else profile
@@ -69,6 +77,7 @@ def needs(claims: Sequence[Claim], profile: str, *, whole: bool = False) -> Need
             raise SpecError(
                 f"{claim.file}: no part {claim.spec.part!r} in {experiment.name}; there are {names}"
             )
+    _check_names([(file, experiment.name) for file, (experiment, _) in sweeps.items()])
     return Needs(
         sweeps=tuple(
             Sweep(experiment.name, _narrowed(experiment, own), tuple(own))
@@ -87,6 +96,28 @@ def profile_experiment(profile: str) -> Experiment:
     return parse(file.read_text(encoding="utf-8"), f"{profile}.toml", default_name=f"claims-{profile}")
 
 
+def _check_columns(claim: Claim) -> None:
+    """Raise SpecError for a column that no trial has, or a figure that no such lab has: not after an hour."""
+    spec = claim.spec
+    there = LABS[spec.lab].figures if spec.lab else tuple(column.name for column in COLUMNS)
+    for measure in (spec.measure, *spec.also):
+        named = [measure.metric, measure.per, measure.against, *measure.select, *(measure.over or ())]
+        for name in named:
+            if name and name not in there:
+                near = get_close_matches(name, there, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(there)}"
+                raise SpecError(f"{claim.file}: {spec.lab or 'trials'} has no {name!r}; {hint}")
+
+
+def _check_names(sweeps: Sequence[tuple[str, str]]) -> None:
+    """Raise SpecError where two experiments, or one and our own records, would share a folder."""
+    files = {name: f"a folder of `bench reproduce` ({name})" for name in TAKEN}
+    for file, name in sweeps:
+        if name in files:
+            raise SpecError(f"{file}: its name, {name!r}, is taken by {files[name]}; give it another")
+        files[name] = file
+
+
 def _known(part: str) -> bool:
     return any(fnmatchcase(p.name, part) for profile in PROFILES for p in profile_experiment(profile).parts)
 
@@ -97,7 +128,14 @@ def _narrowed(experiment: Experiment, claims: Sequence[Claim]) -> Experiment:
 
 
 def _whole(experiment: Experiment) -> Experiment:
-    parts = [
-        p.model_copy(update={"sizes": [CAPTIONS]}) if p.name == "captions" else p for p in experiment.parts
-    ]
+    """All captions, wanted by users who each ask for one after the other."""
+    everything = {
+        "shows": "closed",
+        "arrivals": "closed",
+        "sizes": [USERS],
+        "jobs_per_user": CAPTIONS // USERS,
+        "poll_interval": parse_duration("1s"),
+        "deadline": parse_duration("2h"),
+    }
+    parts = [p.model_copy(update=everything) if p.name == "captions" else p for p in experiment.parts]
     return experiment.model_copy(update={"parts": parts})

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2 import UndefinedError
 from markupsafe import Markup
 from rich.console import Console
 from rich.table import Table
 
 from bench import report
-from bench.analysis.words import count, percent, seconds
-from bench.records import RunFolderError, write_json
+from bench.analysis.words import count, listing, percent, seconds
+from bench.records import RunFolder, RunFolderError, write_json
 from bench.report import junit, step_summary
 from bench.report.page import style, templates
 from bench.reproduce.claim import Claim
@@ -34,7 +35,7 @@ def write(folder: Path, state: Mapping[str, Any], told: Sequence[Told], wanted: 
         "code": code,
         "claims": as_json(told),
         "absent": [claim.id for claim in wanted.absent],
-        "sweeps": [sweep.name for sweep in wanted.sweeps],
+        "sweeps": [s.name for s in wanted.sweeps if RunFolder(folder / s.name).run_json.exists()],
     }
     write_json(folder / FILE, data)
     build(folder)
@@ -63,7 +64,7 @@ def build(folder: Path) -> Path:
         (folder / "summary.md").write_text(markdown(data), encoding="utf-8")
         (folder / "junit.xml").write_text(junit.document(cases(data)), encoding="utf-8")
         page.write_text(render(data, pages), encoding="utf-8")
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, UndefinedError) as error:
         raise RunFolderError(f"{folder / FILE} is damaged: {type(error).__name__}: {error}.") from None
     return page
 
@@ -71,16 +72,19 @@ def build(folder: Path) -> Path:
 def present(folder: Path, console: Console) -> None:
     """The table on the terminal, and where the page is. Raises RunFolderError."""
     data = read(folder)
-    table = Table("claim", "measured", "verdict", "recorded", show_lines=True)
+    table = Table("claim", "experiment", "measured", "verdict", "recorded", show_lines=True)
     for c in data["claims"]:
         more = "".join(f"\n{label}: {text}" for label, text in c["also"].items())
         mark = "" if not c["differs"] else " (here)" if c["absolute"] else " ✗"
+        why = f"\n{c['why']}" if c["why"] else ""
         table.add_row(
-            f"{c['claim']}\n{c['text']}", c["measured"] + more, c["verdict"] + mark, c["expected"],
-            style="bold red" if c["fails"] else None,
+            f"{c['claim']}\n{c['text']}", c["experiment"], c["measured"] + more, c["verdict"] + mark + why,
+            c["expected"],
+            style="bold red" if c["fails"] or c["trouble"] else None,
         )  # fmt: skip
     console.print(table, highlight=False, markup=False)
     console.print(lead(data), highlight=False, markup=False)
+    console.print(conditions(data), highlight=False, markup=False)
     console.print(f"\nReport: {folder / 'index.html'}", highlight=False, soft_wrap=True)
 
 
@@ -104,6 +108,8 @@ def lead(data: Mapping[str, Any]) -> str:
     text = f"Of {count(len(claims), 'claim')}: {', '.join(parts) or 'none was judged'}."
     if failing := [c["claim"] for c in claims if c["fails"]]:
         text += f" Otherwise than recorded: {', '.join(failing)}."
+    if lost := [c["claim"] for c in claims if c["trouble"]]:
+        text += f" Something failed in measuring {listing(lost)}."
     if here := [c["claim"] for c in claims if c["differs"] and not c["fails"]]:
         text += f" Otherwise on this machine, which is no failure: {', '.join(here)}."
     if data["absent"]:
@@ -121,11 +127,13 @@ def markdown(data: Mapping[str, Any]) -> str:
         lead(data),
         "",
     ]
-    lines += ["| claim | measured | verdict | recorded |", "| --- | --- | --- | --- |"]
+    lines += ["| claim | experiment | measured | verdict | recorded |", "| --- | --- | --- | --- | --- |"]
     for c in data["claims"]:
         more = "".join(f"<br>{_cell(label)}: {_cell(text)}" for label, text in c["also"].items())
-        verdict = f"**{c['verdict']}**" if c["fails"] else c["verdict"]
-        lines.append(f"| {_cell(c['text'])} | {_cell(c['measured'])}{more} | {verdict} | {c['expected']} |")
+        verdict = f"**{c['verdict']}**" if c["fails"] or c["trouble"] else c["verdict"]
+        verdict += f"<br>{_cell(c['why'])}" if c["why"] else ""
+        said = f"{_cell(c['text'])} | {_cell(c['experiment'])} | {_cell(c['measured'])}{more}"
+        lines.append(f"| {said} | {verdict} | {c['expected']} |")
     return "\n".join([*lines, "", conditions(data), ""])
 
 
@@ -139,15 +147,15 @@ def cases(data: Mapping[str, Any]) -> list[junit.Case]:
             group=f"claims.{data['profile']}",
             seconds=0.0,
             outcome=_case(c),
-            text=f"{c['verdict']}, recorded as {c['expected']}: {c['measured']}\n{c['text']}",
+            text=f"{c['verdict']}, recorded as {c['expected']}: {c['why'] or c['measured']}\n{c['text']}",
         )
         for c in data["claims"]
     ]
 
 
 def _case(claim: Mapping[str, Any]) -> junit.Outcome:
-    if claim["fails"]:
-        return "failed"
+    if claim["fails"] or claim["trouble"]:
+        return "failed" if claim["fails"] else "error"
     return "skipped" if claim["differs"] or claim["verdict"] == "can't tell" else "passed"
 
 
@@ -157,7 +165,7 @@ def conditions(data: Mapping[str, Any]) -> str:
     return (
         f"{e.get('cpu') or e.get('machine')}, {e.get('cores')} cores; Python {e.get('python')}; box of "
         f"{box['cpus']:g} vCPU; {seconds(data['seconds'])}, {percent(data['measured_share'])} of it in "
-        "warm-up, window and drain."
+        "labs, or in the warm-up, window and drain of trials."
     )
 
 

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from bench import exits
-from bench.analysis.claims import Judgement, Measure, MeasureError, Row, judge, selected, values
+from bench.analysis.claims import Judgement, MeasureError, Row, judge, values
 from bench.analysis.words import figure, percent, seconds
 from bench.reproduce.claim import Claim, MeasureSpec, Unit
 from bench.spec import SpecError
@@ -25,6 +25,8 @@ class Told:
     """Further figures: label and text."""
     unbelievable: int = 0
     """Trials that were left out because their measurement must not be believed."""
+    trouble: int = exits.FINE
+    """Exit code of what went wrong in measuring it: a trial or lab failed, the measure fits no row."""
 
     @property
     def differs(self) -> bool:
@@ -44,24 +46,24 @@ def tell(claim: Claim, rows: Sequence[Row]) -> Told:
     """
     spec = claim.spec
     own = [r for r in rows if spec.lab or fnmatchcase(str(r["part"]), spec.part)]
-    good = [r for r in own if r.get("validity") != "INVALID"]
+    failed = [r for r in own if r.get("status") == "failed"]
+    unbelievable = sum(r.get("validity") == "INVALID" for r in own)
     try:
-        found = judge(values(spec.measure.measure, whole(spec.measure.measure, own)), spec.holds.limits)
-        also = tuple((a.label, _shown(_value(a, good), a.unit)) for a in spec.also)
+        found = judge(values(spec.measure.measure, own), spec.holds.limits)
+        also = tuple((a.label, _shown(_value(a, own), a.unit)) for a in spec.also)
     except MeasureError as error:
         raise SpecError(f"{claim.file}: {error}") from None
-    return Told(claim, found, measured(found, spec.measure.unit), also, len(own) - len(good))
+    if failed and not found.repeats:
+        found = replace(found, why=f"a trial failed: {str(failed[0].get('reason')).partition(chr(10))[0]}")
+    elif unbelievable and not found.repeats:
+        found = replace(found, why="no repeat is without an INVALID trial")
+    trouble = exits.FAILED if failed else exits.FINE
+    return Told(claim, found, measured(found, spec.measure.unit), also, unbelievable, trouble)
 
 
-def whole(measure: Measure, rows: Sequence[Row]) -> list[Row]:
-    """The rows that may be believed; where several trials are combined, only repeats that have them all.
-
-    The worst of three loads is not the worst of the two that were left.
-    """
-    doubted = [r for r in rows if r.get("validity") == "INVALID"]
-    several = measure.combine != "one" or bool(measure.against)
-    lacking = {r.get("repeat") for r in doubted if selected(r, measure.select)} if several else set()
-    return [r for r in rows if r not in doubted and r.get("repeat") not in lacking]
+def untold(claim: Claim, why: str, trouble: int = exits.FAILED) -> Told:
+    """A claim of which nothing was measured, and why."""
+    return Told(claim, Judgement("can't tell", why=why), "–", trouble=trouble)
 
 
 def measured(found: Judgement, unit: Unit) -> str:
@@ -71,15 +73,40 @@ def measured(found: Judgement, unit: Unit) -> str:
     middle = _shown(found.value, unit)
     if found.repeats == 1:
         return middle
-    return f"{middle} ({_shown(found.low, unit)} to {_shown(found.high, unit)}, {found.repeats} repeats)"
+    low, high = _shown(found.low, unit), _shown(found.high, unit)
+    return f"{middle} ({f'{low} to {high}, ' if low != high else ''}{found.repeats} repeats)"
+
+
+def asked(claim: Claim) -> str:
+    """Where a claim is measured, and what would bear it out: `lab shares: share_… above 95 %`."""
+    spec = claim.spec
+    place = f"lab {spec.lab}" if spec.lab else f"part {spec.part}"
+    if claim.own_experiment:
+        place += f" of {claim.own_experiment.name}"
+    measure = spec.measure
+    name = measure.metric
+    if measure.against:
+        name = f"exponent of {name} in {measure.against}"
+    if measure.per:
+        name += f" / {measure.per}"
+    sides = [
+        f"{word} {_shown(limit, measure.unit)}"
+        for word, limit in (("above", spec.holds.above), ("below", spec.holds.below))
+        if limit is not None
+    ]
+    return f"{place}: {name} {' and '.join(sides)}"
 
 
 def exit_code(told: Sequence[Told]) -> int:
-    """1 when a claim came out otherwise; else 3 when one could not be judged for want of good trials."""
-    if any(t.fails for t in told):
-        return exits.FAILED
+    """1 when a claim came out otherwise or could not be measured, 2 where its file is the reason; else 3 when
+    one could not be judged for want of good trials.
+    """
     lacking = any(not t.judgement.repeats for t in told)
-    return exits.INVALID if lacking else exits.FINE
+    return exits.gravest(
+        *(exits.FAILED for t in told if t.fails),
+        *(t.trouble for t in told),
+        exits.INVALID if lacking else exits.FINE,
+    )
 
 
 def as_json(told: Sequence[Told]) -> list[dict[str, Any]]:
@@ -89,6 +116,7 @@ def as_json(told: Sequence[Told]) -> list[dict[str, Any]]:
             "claim": t.claim.id,
             "text": t.claim.spec.text,
             "source": t.claim.spec.source,
+            "experiment": asked(t.claim),
             "absolute": t.claim.spec.absolute,
             "expected": t.claim.spec.expected,
             **{name: _plain(value) for name, value in asdict(t.judgement).items()},
@@ -96,6 +124,7 @@ def as_json(told: Sequence[Told]) -> list[dict[str, Any]]:
             "also": dict(t.also),
             "remark": t.claim.spec.remark,
             "unbelievable": t.unbelievable,
+            "trouble": t.trouble,
             "differs": t.differs,
             "fails": t.fails,
         }

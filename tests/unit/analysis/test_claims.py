@@ -120,3 +120,18 @@ def test_opposite_claims_have_opposite_verdicts(found, limit):
     assume(all(abs(value / limit - edge) > 1e-9 for value in found for edge in (0.9, 1.0, 1.1)))
     above, below = judge(found, Limits(above=limit)).verdict, judge(found, Limits(below=limit)).verdict
     assert {above, below} in ({"can't tell"}, {"reproduced", "refuted"})
+
+
+def test_one_infinite_or_missing_point_leaves_no_exponent():
+    """The last wait, which nobody lived to see, would be the one that makes the difference."""
+    for last in (math.inf, 0.0, None):
+        rows = [row(x=x, y=y) for x, y in ((1.0, 1.0), (2.0, 2.0), (4.0, last))]
+        assert math.isnan(values(Measure("y", against="x"), rows)[0])
+
+
+def test_a_missing_figure_is_not_passed_over_by_the_greatest_or_least():
+    """Wherever it stands among the others."""
+    for order in ((1.0, None), (None, 1.0)):
+        for combine in ("max", "min", "median", "sum"):
+            found = values(Measure("took", combine=combine), [row(took=t) for t in order])
+            assert math.isnan(found[0])

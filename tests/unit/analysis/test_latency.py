@@ -13,6 +13,7 @@ from bench.analysis.latency import (
     accept_times,
     arrivals_needed,
     curve,
+    makespan,
     percentile,
     percentiles,
     response_times,
@@ -53,6 +54,14 @@ def test_each_job_of_a_burst_comes_back_with_its_fate():
     """In the order in which they came back."""
     found = returns(records([job("a", 100, 104), job("b", 100, 101), job("c", 100, 103, "gateway_timeout")]))
     assert (found.times.tolist(), found.fate) == ([1.0, 3.0, 4.0], ("in_time", "gateway_timeout", "late"))
+
+
+def test_a_makespan_is_from_the_first_arrival_to_the_last_result():
+    """Also of users who ask one after another; and whoever loses a job is never done, not done sooner."""
+    whole = [job("a", 100, 104), job("b", 103, 109), job("w", 95, 120, phase="warmup")]
+    assert makespan(records(whole)) == pytest.approx(9.0)
+    assert makespan(records([*whole, job("c", 100, 101, "error")])) == math.inf
+    assert math.isnan(makespan(records([])))
 
 
 def test_a_curve_ends_where_results_do():

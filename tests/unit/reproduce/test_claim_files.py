@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.load.assignment import MAX_IN_FLIGHT
 from bench.report.columns import COLUMNS
 from bench.reproduce.claim import built_in, read_claims
 from bench.reproduce.labs import LABS
@@ -135,7 +136,63 @@ def test_claims_are_chosen_by_how_their_names_begin():
         choose(built_in(), ["99"])
 
 
+def test_an_unknown_profile_is_told_with_those_that_there_are():
+    """Whatever the claims need."""
+    with pytest.raises(SpecError, match="--profile fast: there are ci and blog"):
+        needs(choose(built_in(), ["13"]), "fast")
+
+
 def test_the_whole_of_the_captions_runs_when_asked():
-    """40,000 instead of a part of them."""
-    (sweep,) = needs(choose(built_in(), ["15"]), "ci", whole=True).sweeps
-    assert [p.sizes for p in sweep.experiment.parts] == [[40_000]]
+    """40,000 instead of a part of them, by no more clients at once than the generator holds."""
+    for profile in PROFILES:
+        (sweep,) = needs(choose(built_in(), ["15"]), profile, whole=True).sweeps
+        (part,) = sweep.experiment.parts
+        ((users,), jobs) = part.sizes, part.jobs_per_user
+        assert (part.arrivals, users * jobs) == ("closed", 40_000)
+        assert users < MAX_IN_FLIGHT
+
+
+def test_no_burst_is_more_than_the_generator_holds():
+    """What it drops is never submitted, and would look like a makespan of fewer jobs."""
+    for profile in PROFILES:
+        for part in profile_experiment(profile).parts:
+            assert all(size <= MAX_IN_FLIGHT for size in part.sizes), part.name
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (
+            ('metric = "slowest_delivered_s"', 'metric = "makespan"'),
+            "faster.toml: trials has no 'makespan'; did you",
+        ),
+        (("workers = 2", "colour = 2"), "no 'colour'"),
+        (
+            ('part = "workers"', 'lab = "crash"'),
+            "crash has no 'slowest_delivered_s'; there are lost_auto_ack",
+        ),
+    ],
+)
+def test_a_column_that_nothing_has_is_told_before_anything_runs(tmp_path, changed, told):
+    """Not after the minutes that the measuring takes."""
+    write(tmp_path, "faster", GOOD.replace(*changed))
+    with pytest.raises(SpecError, match=told):
+        needs(read_claims(tmp_path), "ci")
+
+
+@pytest.mark.parametrize("name", ["labs", "logs", "claims-ci", "twin"])
+def test_two_runs_never_share_a_folder(tmp_path, name):
+    """An experiment of one's own named like another, or like a folder of ours."""
+    part = '[[parts]]\nname = "x"\nshows = "burst"\nsystems = ["gunicorn"]\narrivals = "burst"\nsizes = [4]\n'
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        own = name if folder == "a" else "twin"
+        (tmp_path / folder / "own.toml").write_text(f'name = "{own}"\ntask = "spin"\ndeadline = "6S"\n{part}')
+        write(
+            tmp_path,
+            folder,
+            GOOD.replace('part = "workers"', f'part = "x"\nexperiment = "{folder}/own.toml"'),
+        )
+    write(tmp_path, "c", GOOD)
+    with pytest.raises(SpecError, match=rf"its name, '{name}', is taken by"):
+        needs(read_claims(tmp_path), "ci")

@@ -9,7 +9,7 @@ from bench.records import RunFolderError
 from bench.reproduce import outcome
 from bench.reproduce.claim import Claim, ClaimSpec
 from bench.reproduce.needs import Needs
-from bench.reproduce.verdicts import exit_code, tell
+from bench.reproduce.verdicts import asked, exit_code, tell, untold
 from bench.spec import SpecError
 
 SPEC = {
@@ -73,8 +73,42 @@ def test_trials_that_must_not_be_believed_are_left_out_and_said():
     told = tell(claim(), [row(0.1, validity="INVALID")])
     assert (told.judgement.verdict, told.unbelievable) == ("can't tell", 1)
     assert exit_code([told]) == 3
-    both = tell(claim(), [row(0.1, validity="INVALID"), row(1.0)])
+    both = tell(claim(), [row(0.1, validity="INVALID"), row(1.0, repeat=2)])
     assert (both.judgement.verdict, exit_code([both])) == ("reproduced", 0)
+
+
+@pytest.mark.parametrize("combine", ["max", "min", "median", "sum"])
+@pytest.mark.parametrize("validity", ["INVALID", ""])
+def test_the_worst_of_several_trials_needs_all_of_them(combine, validity):
+    """The one that may not be believed, or failed, may have been the worst: nothing is told without it."""
+    measure = SPEC["measure"] | {"combine": combine}
+    rows = [row(1.0), row(0.1, validity=validity), row(1.0)]
+    told = tell(claim(measure=measure, also=[]), rows)
+    assert told.judgement.verdict == "can't tell"
+    assert told.judgement.why
+
+
+def test_a_failed_trial_is_told_with_its_reason_and_fails():
+    """Exit code 1, whatever the other repeats say."""
+    failed = row(0.0, validity="") | {"status": "failed", "reason": "no such luck\nand more"}
+    told = tell(claim(), [failed])
+    assert (told.judgement.verdict, told.judgement.why) == ("can't tell", "a trial failed: no such luck")
+    assert exit_code([told]) == 1
+    assert exit_code([tell(claim(), [failed, row(1.0, repeat=2)])]) == 1
+
+
+def test_what_could_not_be_measured_is_no_loss_of_the_others():
+    """Its own line and reason; 2 where the claim's file is wrong, 1 where a lab failed."""
+    good, lost = tell(claim(), [row(1.0)]), untold(claim(), "the lab failed: no broker")
+    assert (lost.judgement.verdict, lost.judgement.why) == ("can't tell", "the lab failed: no broker")
+    assert exit_code([good, lost]) == 1
+    assert exit_code([lost, untold(claim(), "wrong", 2)]) == 2
+
+
+def test_every_claim_says_how_it_was_measured():
+    """Where, which figure, and on which side of which limit."""
+    assert asked(claim()) == "part load*: delivered_share above 95 %"
+    assert asked(claim(part="", lab="crash")).startswith("lab crash: ")
 
 
 def test_a_measure_that_fits_no_row_names_its_file():
@@ -102,6 +136,29 @@ def test_everything_that_is_written_can_be_read(tmp_path, share):
     suite = ElementTree.parse(folder / "junit.xml").getroot()
     assert suite.get("failures") == ("0" if share == 1 else "1")
     assert outcome.build(folder) == folder / "index.html"
+
+
+def test_a_record_without_something_is_one_clear_line(tmp_path):
+    """Whatever is missing or of another kind: rebuilt all the same, or told."""
+    state = {
+        "profile": "ci", "command": "bench reproduce", "ended": "2026-01-01T00:00:00+00:00", "seconds": 60.0,
+        "environment": {"cpu": "a CPU", "cores": 2, "python": "3.12"}, "box": {"cpus": 1.5},
+        "measured_share": 0.9, "labs": {},
+    }  # fmt: skip
+    outcome.write(tmp_path, state, [tell(claim(), [row(1.0)])], Needs((), (), ()))
+    whole = json.loads((tmp_path / "reproduce.json").read_text())
+    refused = 0
+    for where in (None, 0):
+        for key in whole if where is None else whole["claims"][0]:
+            for value in (None, 3, "x", []):
+                damaged = json.loads(json.dumps(whole))
+                (damaged if where is None else damaged["claims"][0])[key] = value
+                (tmp_path / "reproduce.json").write_text(json.dumps(damaged))
+                try:
+                    outcome.build(tmp_path)
+                except RunFolderError:
+                    refused += 1
+    assert refused > 20
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 99}', '{"format": 1, "claims": 3}'])
