@@ -11,6 +11,9 @@ from bench.analysis.tables import Floats
 
 BEYOND = 1e-14
 """Probability of longer queues than are reckoned with."""
+NEARLY_FULL = 1e-5
+"""Within this of full load a job waits for tens of thousands of service times, and the chain has millions of
+states: that is taken for a wait without end."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +29,20 @@ class MDc(Queue):
     """
 
     @property
+    def _full(self) -> bool:
+        return self.utilisation >= 1 - NEARLY_FULL
+
+    @property
     def must_wait(self) -> float:
         """Share of arrivals that find all servers busy."""
-        if self.utilisation >= 1:
+        if self._full:
             return 1.0
         return 1 - float(self._in_system[: self.servers].sum())
 
     @property
     def mean_wait(self) -> float:
-        """Mean seconds in the queue; infinite from ρ = 1 on."""
-        if self.utilisation >= 1:
+        """Mean seconds in the queue; infinite at full load."""
+        if self._full:
             return math.inf
         if self.rate == 0:
             return 0.0
@@ -44,7 +51,7 @@ class MDc(Queue):
 
     def waits_longer(self, seconds: float) -> float:
         """P(W > t), by Franx' formula: a finite sum of positive terms."""
-        if self.utilisation >= 1 or seconds < 0:
+        if self._full or seconds < 0:
             return 1.0
         periods = math.floor(seconds / self.service_time) + 1
         left = self.rate * (periods * self.service_time - seconds)
@@ -53,8 +60,8 @@ class MDc(Queue):
         return max(0.0, 1 - float(_poisson(left, most) @ self._at_most[queue]))
 
     def wait_percentile(self, p: float) -> float:
-        """Seconds that the share p of the arrivals does not wait longer than; infinite from ρ = 1 on."""
-        if self.utilisation >= 1:
+        """Seconds that the share p of the arrivals does not wait longer than; infinite at full load."""
+        if self._full:
             return math.inf
         if self.waits_longer(0.0) <= 1 - p:
             return 0.0
