@@ -99,9 +99,9 @@ class Execution:
         self._progress.trial_ended(trial, result)
         return result
 
-    def finish(self) -> None:
-        """Measure S once more, and say that the run is whole."""
-        if not self._request.url:
+    def finish(self, *, calibrate: bool = True) -> None:
+        """Measure S once more, unless told not to, and say that the run is whole."""
+        if calibrate and not self._request.url:
             for calibration in self._state["calibration"]:
                 self._calibrate_again(calibration)
         self._state["finished"] = now()
