@@ -19,8 +19,9 @@ TAKEN = ("labs", "logs")
 """Folders of a reproduction that are no run's."""
 CAPTIONS = 40_000
 """How many images the second source text has."""
-USERS = 500
-"""Who want them: the generator holds no 40,000 clients at once, and so many keep every consumer busy."""
+USERS = 50
+"""Who want them, one after the other: so many keep every consumer busy, and their polls leave it the box. The
+generator holds no 40,000 clients at once."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from bench import exits
-from bench.analysis.claims import Judgement, MeasureError, Row, judge, values
+from bench.analysis.claims import Judgement, MeasureError, Row, Selection, judge, values
 from bench.analysis.words import figure, percent, seconds
 from bench.reproduce.claim import Claim, MeasureSpec, Unit
 from bench.spec import SpecError
@@ -89,12 +89,25 @@ def asked(claim: Claim) -> str:
         name = f"exponent of {name} in {measure.against}"
     if measure.per:
         name += f" / {measure.per}"
+    if measure.select or measure.over:
+        name += f" ({_chosen(measure.select)}{' over ' + _chosen(measure.over) if measure.over else ''})"
     sides = [
-        f"{word} {_shown(limit, measure.unit)}"
+        f"{word} {_limit(limit, measure.unit)}"
         for word, limit in (("above", spec.holds.above), ("below", spec.holds.below))
         if limit is not None
     ]
     return f"{place}: {name} {' and '.join(sides)}"
+
+
+def _limit(value: float, unit: Unit) -> str:
+    """To the digit, unlike what was measured: 99.5 % is not over 99 %."""
+    if unit == "seconds":
+        return _long(value)
+    return f"{100 * value:g} %" if unit == "share" else f"{value:g}{' ×' if unit == 'times' else ''}"
+
+
+def _chosen(selection: Selection) -> str:
+    return ", ".join(f"{column} {' or '.join(map(str, wanted))}" for column, wanted in selection.items())
 
 
 def exit_code(told: Sequence[Told]) -> int:

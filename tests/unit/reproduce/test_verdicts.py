@@ -107,7 +107,9 @@ def test_what_could_not_be_measured_is_no_loss_of_the_others():
 
 def test_every_claim_says_how_it_was_measured():
     """Where, which figure, and on which side of which limit."""
-    assert asked(claim()) == "part load*: delivered_share above 95 %"
+    assert asked(claim()) == "part load*: delivered_share (system queued) above 95 %"
+    ratio = {"metric": "makespan_s", "select": {"workers": 1}, "over": {"workers": 2}, "unit": "times"}
+    assert asked(claim(measure=ratio)) == "part load*: makespan_s (workers 1 over workers 2) above 0.95 ×"
     assert asked(claim(part="", lab="crash")).startswith("lab crash: ")
 
 
