@@ -84,10 +84,10 @@ def websocket(url: str) -> Seen:
                 break
         else:
             raise StackError(f"A WebSocket said nothing for {LIMIT:.0f} s.")
-    except ConnectionClosed as error:
+    except (ConnectionClosed, OSError) as error:
         raise StackError(f"A WebSocket was closed before the job had ended: {error}.") from None
     finally:
-        with suppress(ConnectionClosed):  # the server may have been quicker
+        with suppress(ConnectionClosed, OSError):  # the server may have been quicker
             socket.close()
     made.get(f"{where}/result")
     return Seen(made.calls + 1, frames)

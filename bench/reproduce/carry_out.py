@@ -174,7 +174,7 @@ def _labs(
                 at = replace(place, folder=place.folder / lab.name, say=_teller(progress, title, left))
                 each.append(lab.run(at))
                 left -= lab.seconds
-        except StackError as error:
+        except (StackError, OSError) as error:
             progress.warn(f"{lab.title}: failed: {error}")
             found.lost |= dict.fromkeys(ids, f"the lab failed: {_first_line(error)}")
         else:
