@@ -248,10 +248,10 @@ def test_a_real_trial_of_short_jobs_is_audited_and_agrees(
 
 
 def _many_short(name: str) -> Trial:
-    """Eight seconds of 30 short jobs a second."""
+    """Five and a half seconds of 40 short jobs a second."""
     return replace(
         small_trial(name, job_input=0.02),
-        load=Load("constant", rate=30.0, window=8.0, warmup=0.5, label="30/s"),
+        load=Load("constant", rate=40.0, window=5.5, warmup=0.5, label="40/s"),
         poll_interval=0.5,
         drain_limit=60.0,
         deadline=30.0,

@@ -43,7 +43,7 @@ def run(tmp_path_factory) -> RunFolder:
     folder = tmp_path_factory.mktemp("pulse")
     (folder / "my.toml").write_text(PULSE)
     done = subprocess.run(
-        [sys.executable, "-m", "bench", "run", "my.toml"],
+        [sys.executable, "-m", "bench", "run", "my.toml", "--again", "0"],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -174,7 +174,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path):
     """Exit code 130, a page of what there is, the rest after --resume; nothing left running in between."""
     (tmp_path / "my.toml").write_text(TINY.replace('["4/s"]', '["4/s", "5/s"]').replace("queued", "gunicorn"))
     running = subprocess.Popen(
-        [sys.executable, "-m", "bench", "run", "my.toml"],
+        [sys.executable, "-m", "bench", "run", "my.toml", "--again", "0"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

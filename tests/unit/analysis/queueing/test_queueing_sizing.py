@@ -12,7 +12,7 @@ from bench.analysis.queueing.model import Overhead
 from bench.analysis.queueing.sizing import Demand, possible, predict, useful, workers_for
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.floats(0.1, 50), st.floats(0.01, 2), st.floats(1.01, 6))
 def test_the_fewest_that_are_enough_are_found(rate: float, service_time: float, patience: float) -> None:
     """With them the limit holds, with one fewer it does not; a higher rate never needs fewer."""
@@ -74,7 +74,7 @@ def test_too_few_workers_have_no_steady_state() -> None:
     assert set(found.percentiles.values()) == {math.inf}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.floats(0.1, 30), st.integers(1, 60), st.floats(0.0, 0.1), st.just(0.0) | st.floats(0.01, 0.5))
 def test_more_workers_and_fewer_jobs_never_wait_longer(
     load: float, spare: int, held: float, poll: float
