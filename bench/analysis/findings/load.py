@@ -113,19 +113,23 @@ def _cost_words(cost: float) -> str:
 
 
 def _not_alike(group: LoadGroup, queue: Series, rival: Series, first: Pair) -> Finding:
-    lead = (
-        f"Already at {load_words(group, first.queue)}, the lowest load compared, they differ: {queue.label} "
-        f"gives {percent(in_time(first.queue))} of its users a result in time, {rival.label} "
-        f"{percent(in_time(first.rival))}."
-    )
+    """How they differ at the lowest load: in who has a result in time, in how long the median user waits."""
+    where = f"Already at {load_words(group, first.queue)}, the lowest load compared, they differ:"
     both = (median(first.queue), median(first.rival))
-    text = lead
-    if all(0 < m < math.inf for m in both):
-        text += (
-            f" There the median user waits {seconds(both[0])} with {queue.label} and {seconds(both[1])} with "
-            f"{rival.label}."
-        )
-    return Finding("alike", "Lowest load", text, lead)
+    waits = (
+        f"the median user waits {seconds(both[0])} with {queue.label} and {seconds(both[1])} with "
+        f"{rival.label}."
+        if all(0 < m < math.inf for m in both)
+        else ""
+    )
+    if waits and abs(in_time(first.queue) - in_time(first.rival)) <= ALIKE_SHARE:
+        lead = f"{where} {waits}"
+        return Finding("alike", "Lowest load", lead, lead)
+    lead = (
+        f"{where} {queue.label} gives {percent(in_time(first.queue))} of its users a result in time, "
+        f"{rival.label} {percent(in_time(first.rival))}."
+    )
+    return Finding("alike", "Lowest load", f"{lead} There {waits}" if waits else lead, lead)
 
 
 def _other_words(other: Series, top: Pair) -> list[str]:

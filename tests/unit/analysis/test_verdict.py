@@ -36,6 +36,17 @@ def steady(prefix, n, spent, **more):
     return [job(f"{prefix}{k}", 100 + 10 * k / n, 100 + 10 * k / n + spent, **more) for k in range(n)]
 
 
+def test_who_differs_in_waiting_only_is_said_to_wait():
+    """All in time with both, but the queue takes two seconds more: the sentence is about the waiting."""
+    found = said(
+        of("gunicorn", "gunicorn", BELOW, steady("g", 10, 0.5), deadline=9.0),
+        of("queued", "queued", BELOW, steady("q", 10, 2.5), deadline=9.0),
+    )
+    assert found.verdict.lead.endswith(
+        "they differ: the median user waits 2.5 s with queued and 500 ms with gunicorn."
+    )
+
+
 def test_below_capacity_it_names_the_load_and_what_the_queue_costs():
     """Ten jobs each, the queue 300 ms slower: alike, and the price is said."""
     found = said(
