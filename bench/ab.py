@@ -83,23 +83,19 @@ def experiment(wish: Wish) -> Experiment:
         }
         for name, (system, workers) in zip(compare.PARTS, sides, strict=True)
     ]
-    given: dict[str, Any] = base.model_dump(mode="json") if base else {"task": "spin", "deadline": "6S"}
-    given |= {
-        "name": "ab",
-        "title": f"{wish.a} against {wish.b} at {wish.load}",
-        "repeats": wish.pairs,
-        "reference_workers": sides[0][1],
-        "parts": parts,
-    }
-    if wish.task is not None:
-        given |= {"task": wish.task, "input": None}
-    if wish.input is not None:
-        given["input"] = wish.input
-    if wish.deadline is not None:
-        given |= {"deadline": wish.deadline, "gateway_timeout": None}
-    if wish.seed is not None:
-        given |= {"seed": wish.seed}
-    return spec.made(given, "bench ab")
+    return request.assembled(
+        base,
+        "bench ab",
+        task=wish.task,
+        value=wish.input,
+        deadline=wish.deadline,
+        name="ab",
+        title=f"{wish.a} against {wish.b} at {wish.load}",
+        repeats=wish.pairs,
+        reference_workers=sides[0][1],
+        parts=parts,
+        **({} if wish.seed is None else {"seed": wish.seed}),
+    )
 
 
 def _side(text: str, known: set[str]) -> tuple[str, int]:

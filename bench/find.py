@@ -24,7 +24,7 @@ from bench.progress import Progress
 from bench.records import RunFolder, write_json
 from bench.report import found as shown
 from bench.report.reading import read
-from bench.request import Request, check_tasks, resolve_box
+from bench.request import Request, assembled, check_tasks, resolve_box
 from bench.spec import MOST_WORKERS, Experiment, SpecError
 from bench.stack.box import detect_caps
 from bench.stack.services import Services
@@ -130,23 +130,20 @@ def made(wish: Wish) -> Experiment:
             "window": wish.window,
         }
     ]
-    given: dict[str, Any] = base.model_dump(mode="json") if base else {"task": "spin", "deadline": "6S"}
-    given |= {
-        "name": "find",
-        "title": f"How much {wish.system} sustains within {wish.slo}",
-        "repeats": 1,
-        "reference_workers": wish.workers[0],
-        "parts": parts,
-        "seed": wish.seed,
-    }
-    if wish.task is not None:
-        given |= {"task": wish.task, "input": None}
-    if wish.input is not None:
-        given["input"] = wish.input
-    if wish.deadline is not None:
-        given |= {"deadline": wish.deadline, "gateway_timeout": None}
     try:
-        experiment = spec.made(given, "bench find")
+        experiment = assembled(
+            base,
+            "bench find",
+            task=wish.task,
+            value=wish.input,
+            deadline=wish.deadline,
+            name="find",
+            title=f"How much {wish.system} sustains within {wish.slo}",
+            repeats=1,
+            reference_workers=wish.workers[0],
+            parts=parts,
+            seed=wish.seed,
+        )
     except SpecError as error:
         wrong.append(str(error))
     if wrong:

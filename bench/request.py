@@ -12,7 +12,7 @@ from bench.environment import usable_cores
 from bench.expand import default_cpus
 from bench.plan import Box, System
 from bench.records import RunFolder, RunFolderError
-from bench.spec import Experiment, GeneratorSpec, PartSpec, SpecError
+from bench.spec import Experiment, GeneratorSpec, PartSpec, SpecError, made
 from bench.stack.box import Caps, cores_for
 from bench.stack.systems import SYSTEMS
 from bench.units import format_size, parse_duration
@@ -53,6 +53,30 @@ def for_own_task(experiment: Experiment, task: str, value: Any) -> Experiment:
     if not parts:
         raise SpecError(f"{experiment.name}: every part has a task of its own; --task has nothing to replace")
     return experiment.model_copy(update={"task": task, "input": value, "parts": parts})
+
+
+def assembled(
+    base: Experiment | None,
+    source: str,
+    *,
+    task: str | None,
+    value: Any,
+    deadline: str | None,
+    **given: Any,
+) -> Experiment:
+    """An experiment put together from options: what is `given`, and the rest as in `base`, else as usual.
+
+    `source` names the command in messages. Raises SpecError: all that is wrong, one a line.
+    """
+    data: dict[str, Any] = base.model_dump(mode="json") if base else {"task": "spin", "deadline": "6S"}
+    data |= given
+    if task is not None:
+        data |= {"task": task, "input": None}
+    if value is not None:
+        data["input"] = value
+    if deadline is not None:
+        data |= {"deadline": deadline, "gateway_timeout": None}
+    return made(data, source)
 
 
 def with_deadline(experiment: Experiment, text: str) -> Experiment:

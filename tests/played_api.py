@@ -63,7 +63,7 @@ class PlayedApi:
         self._prefix = prefix
         served: Any = DispatcherMiddleware(NotFound(), {prefix: app}) if prefix else app
         self._server = make_server("127.0.0.1", 0, served, threaded=True, request_handler=_Quiet)
-        self._server.daemon_threads = True  # type: ignore[attr-defined]
+        self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @property

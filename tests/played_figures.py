@@ -38,7 +38,7 @@ def played_trial(rate: float = 1.0, system: str = "queued", workers: int = 2, **
         seed=1,
         capacity=10.0 * workers,
     )
-    return replace(plan, **changes)  # type: ignore[arg-type]  # a test's own business
+    return replace(plan, **changes)
 
 
 def played(
@@ -56,7 +56,7 @@ def played(
     return replace(
         _nothing(),
         trial=trial or played_trial(),
-        result=Result(status),  # type: ignore[arg-type]  # one of its words
+        result=Result(status),
         ledger=Ledger(arrivals=arrivals, in_time=delivered, gateway_timeout=arrivals - delivered),
         response={p: v if arrivals >= arrivals_needed(p) else None for p, v in known.items()},
         mean_response=seconds if delivered else math.nan,

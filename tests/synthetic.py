@@ -418,7 +418,7 @@ def write_run(
             }
             continue
         for table, rows in play(trial, EPOCH + 60.0 * n).items():
-            run.write_part(table, trial.id, rows)  # type: ignore[arg-type]  # the tables' names
+            run.write_part(table, trial.id, rows)
         caps = {"cpus": trial.box.cpus, "memory": trial.box.memory, "kind": "cgroup1", "pinned": [0, 1]}
         results[trial.id] = {
             "status": "done",

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 def run_command(
     experiment: Annotated[
-        str | None, typer.Argument(help="An experiment file, or quick, standard, full, blog or ci.")
+        str | None,
+        typer.Argument(help="A file, or quick, standard, full, blog, metastability or ci."),
     ] = None,
     task: Annotated[
         str | None,
@@ -57,7 +58,8 @@ def run_command(
     from bench import outputs, request, spec
 
     if (experiment is None) == (resume is None):
-        raise spec.SpecError("give an experiment (quick, standard, full, blog, ci or a file) or --resume RUN")
+        ours = ", ".join(spec.built_in_names())
+        raise spec.SpecError(f"give an experiment ({ours} or a file) or --resume RUN")
     line = command_line()
     wanted = outputs.outputs(slo or (), junit, as_json, markdown)
     if resume is not None:

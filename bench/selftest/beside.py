@@ -1,10 +1,10 @@
 """What a load generator in C or Go makes of the same server: `wrk`, else `hey`, where one is installed."""
 
-import re
 import resource
-import shutil
-import subprocess
+import threading
 from dataclasses import dataclass
+
+from bench.selftest import tool
 
 SECONDS = 4
 CONNECTIONS = 50
@@ -23,23 +23,16 @@ class Other:
 
 def measure_other(url: str) -> Other | None:
     """Let it send as fast as it can for some seconds; None where there is none, or it failed."""
-    tool = next((name for name in ("wrk", "hey") if shutil.which(name)), None)
-    if tool is None:
+    name = tool.find()
+    if name is None:
         return None
-    words = {
-        "wrk": ["-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s"],
-        "hey": ["-c", str(CONNECTIONS), "-z", f"{SECONDS}s"],
-    }
     before = _cpu_of_children()
-    ended = subprocess.run(
-        [tool, *words[tool], url], capture_output=True, text=True, timeout=SECONDS + 30, check=False
-    )
+    printed = tool.run(name, url, CONNECTIONS, SECONDS, threading.Event())
     used = _cpu_of_children() - before
-    found = re.search(r"Requests/sec:\s+([\d.]+)", ended.stdout)
-    if ended.returncode or found is None:
+    reading = tool.read(name, CONNECTIONS, printed)
+    if reading is None:
         return None
-    rate = float(found[1])
-    return Other(tool, rate, used / max(1.0, rate * SECONDS))
+    return Other(name, reading.rate, used / max(1.0, reading.rate * SECONDS))
 
 
 def _cpu_of_children() -> float:

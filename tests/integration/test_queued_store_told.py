@@ -34,7 +34,7 @@ def told(store: Store) -> Iterator[Told]:
 
 
 def new_job(**more: float) -> Job:
-    return Job(new_id(), "sleep", 1, 5.0, queue=QUEUE, **more)  # type: ignore[arg-type]
+    return Job(new_id(), "sleep", 1, 5.0, queue=QUEUE, **more)
 
 
 def test_every_change_is_heard(store: Store, told: Told) -> None:

@@ -209,8 +209,8 @@ def test_readiness_names_the_part_that_is_away(system: QueueSystem, own: Service
     assert own.broker is not None
     assert own.store is not None
     parts = (
-        (own.broker.processes[0], "broker", lambda: rabbitmq.wait_ready(own.broker)),  # type: ignore[arg-type]
-        (own.store.process, "store", lambda: stack_redis.wait_ready(own.store)),  # type: ignore[arg-type]
+        (own.broker.processes[0], "broker", lambda: rabbitmq.wait_ready(own.broker)),
+        (own.store.process, "store", lambda: stack_redis.wait_ready(own.store)),
     )
     for process, name, wait_ready in parts:
         time.sleep(1.5)  # RabbitMQ 3.10 loses a quorum queue that is younger than about a second

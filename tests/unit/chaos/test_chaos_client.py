@@ -97,8 +97,8 @@ def test_connections_are_kept(serve: Callable[..., Server]) -> None:
     """Two requests, one connection."""
     server = serve(saying(OK, OK))
     one, other = ask(server.port, times=2)
-    assert one.status == 200  # type: ignore[attr-defined]
-    assert (one.body, one.headers["x-it"]) == (b"ok", "y")  # type: ignore[attr-defined]
+    assert one.status == 200
+    assert (one.body, one.headers["x-it"]) == (b"ok", "y")
     assert other == one
     assert server.connections == 1
 
@@ -109,7 +109,7 @@ def test_chunks_are_put_together(serve: Callable[..., Server]) -> None:
         saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n")
     )
     (told,) = ask(server.port)
-    assert told.body == b"abcde"  # type: ignore[attr-defined]
+    assert told.body == b"abcde"
 
 
 def test_every_way_of_not_answering_is_no_reply(serve: Callable[..., Server]) -> None:

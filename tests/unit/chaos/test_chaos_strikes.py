@@ -65,7 +65,7 @@ def play(
 ) -> Any:
     """Carry a plan out to its end and return what was noted."""
     span = max(s.at + s.lasts for s in strikes)
-    striker = Striker(ground, Plan(strikes, span), time.time(), patience)  # type: ignore[arg-type]
+    striker = Striker(ground, Plan(strikes, span), time.time(), patience)
     striker.start(time.time)
     deadline = time.monotonic() + PATIENCE
     while not striker.over:
@@ -136,7 +136,7 @@ def test_a_seam_is_hit_when_its_file_is_gone(ground: Played) -> None:
 def test_stopping_early_undoes_what_lasts(ground: Played) -> None:
     """Ctrl-C in the middle of a cut leaves no frozen connection."""
     cut = Strike(0.0, Kind.CUT_WORKER, (Kind.CUT_WORKER,), lasts=60.0)
-    striker = Striker(ground, Plan((cut,), 60.0), time.time(), 1.0)  # type: ignore[arg-type]
+    striker = Striker(ground, Plan((cut,), 60.0), time.time(), 1.0)
     striker.start(time.time)
     way, deadline = ground.proxies["worker"], time.monotonic() + PATIENCE
     while not way.done:

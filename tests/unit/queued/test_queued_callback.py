@@ -90,7 +90,7 @@ def test_any_other_address_is_refused_in_one_line(url: str) -> None:
 def test_without_hosts_or_a_secret_no_address_is_allowed(missing: dict[str, None]) -> None:
     """An unsigned webhook is never sent."""
     with pytest.raises(BadCallback, match="sends no webhooks"):
-        webhooks.check("https://example.org/", dataclasses.replace(SETTINGS, **missing))  # type: ignore[arg-type]
+        webhooks.check("https://example.org/", dataclasses.replace(SETTINGS, **missing))
 
 
 def test_the_signature_is_the_one_of_the_scheme() -> None:

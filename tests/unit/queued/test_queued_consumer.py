@@ -83,7 +83,7 @@ class Bench:
     def __init__(self, settings: Settings = SETTINGS) -> None:
         self.came: list[Delivery] = []
         self.consumer = Consumer(settings, self.came.append)
-        self.consumer._link.call = lambda function: function()  # type: ignore[method-assign,assignment]
+        self.consumer._link.call = lambda function: function()
         self.channel = self.connect()
 
     def connect(self) -> Channel:

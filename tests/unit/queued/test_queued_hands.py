@@ -98,7 +98,7 @@ class Bench:
 
     def __init__(self, settings: Settings = SETTINGS) -> None:
         self.store, self.broker = Store(), Broker()
-        self.hands = Hands("me", settings, self.store, self.broker, Watch())  # type: ignore[arg-type]
+        self.hands = Hands("me", settings, self.store, self.broker, Watch())
 
     def receive(self, *names: str, task: str = "sleep", first_tag: int = 1) -> None:
         for tag, name in enumerate(names, first_tag):

@@ -99,7 +99,7 @@ class Bench:
 
         # what the link would have called on its own thread
         taken = threading.Event()
-        self.publisher._link.call = lambda function: (function(), taken.set())  # type: ignore[method-assign,assignment]
+        self.publisher._link.call = lambda function: (function(), taken.set())
         thread = threading.Thread(target=publish)
         thread.start()
         assert taken.wait(5)

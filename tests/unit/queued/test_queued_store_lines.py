@@ -127,6 +127,6 @@ def run_one(lines: Lines) -> Callable[[], object]:
 
 def test_closing_closes_all_also_one_that_is_in_use() -> None:
     """As soon as it is done with."""
-    lines, connections = made(lambda: lines.close() or b"OK")  # type: ignore[func-returns-value]
+    lines, connections = made(lambda: lines.close() or b"OK")
     assert lines.run("PING") == b"OK"
     assert connections[0].lost == 1

@@ -101,7 +101,7 @@ def test_labs_tell_how_long_it_still_takes(tmp_path):
     """The ETA falls from repeat to repeat and from lab to lab, to the last one's own length."""
     said: list[str] = []
     progress = Progress(Console(file=io.StringIO()))
-    progress.stage = said.append  # type: ignore[method-assign]
+    progress.stage = said.append
 
     def run(place: Place):
         place.say("working")
@@ -109,7 +109,7 @@ def test_labs_tell_how_long_it_still_takes(tmp_path):
 
     labs = [Lab("one", "One", ("x",), run, seconds=60.0, repeats=2), Lab("two", "Two", ("x",), run, 120.0, 1)]
     progress.later = 240.0
-    carry_out._labs(labs, (), Place(None, None, tmp_path / "labs", print), progress, Found())  # type: ignore[arg-type]
+    carry_out._labs(labs, (), Place(None, None, tmp_path / "labs", print), progress, Found())
     assert [line.rpartition("ETA ")[2] for line in said] == ["4:00", "3:00", "2:00"]
     assert said[0].startswith("lab 1 of 2  One, 1 of 2: working")
 

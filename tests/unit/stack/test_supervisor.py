@@ -57,7 +57,7 @@ def watching() -> Iterator[Callable[..., Supervisor]]:
     started: list[Supervisor] = []
 
     def start(box: PlayedBox, *pairs: tuple[Played, bool]) -> Supervisor:
-        supervisor = Supervisor(box, pairs)  # type: ignore[arg-type]  # played ones
+        supervisor = Supervisor(box, pairs)
         supervisor.start()
         started.append(supervisor)
         return supervisor
