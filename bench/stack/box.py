@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.interrupt import uninterrupted
 from bench.plan import Box
 from bench.stack import scope
 from bench.stack.cgroup_places import Places, make1, make2, places
@@ -146,7 +147,7 @@ def _try_kind(kind: BoxKind) -> Caps:
     name = f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}-check"
     group: Group | None = None
     try:
-        with _signals_wait():
+        with uninterrupted():
             group = _make(kind, name, TRIAL_BOX)
         cpus, memory = group.in_force()
         done = subprocess.run(
@@ -161,17 +162,8 @@ def _try_kind(kind: BoxKind) -> Caps:
         return Caps(kind, False, False, str(error))
     finally:
         if group is not None:
-            group.remove()
-
-
-@contextlib.contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back for the moment in which a group exists that nobody owns yet."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            with uninterrupted():
+                group.remove()
 
 
 def _make(kind: BoxKind, name: str, box: Box) -> Group:
@@ -205,7 +197,7 @@ def open_box(name: str, box: Box, workspace: Workspace | None = None) -> Iterato
     mark = workspace.mark if workspace else f"{os.getpid()}-{secrets.token_hex(4)}"
     group: Group | None = None
     try:
-        with _signals_wait():
+        with uninterrupted():
             if kind != "none":
                 group = _make(kind, f"{PREFIX}{mark}-{name}", box)
             if workspace and group:

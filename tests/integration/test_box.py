@@ -1,7 +1,10 @@
 """The box really holds: CPU, memory, swap; deaths in it are told from others; it goes without a trace."""
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 from collections.abc import Callable
@@ -11,10 +14,13 @@ from typing import Any
 import pytest
 from small_trial import MIB, small_trial
 
+from bench.interrupt import Interrupted, interruptible
 from bench.plan import Box
 from bench.stack import StackError
-from bench.stack.box import BoxHandle, detect_caps, open_box
+from bench.stack import box as box_module
+from bench.stack.box import BoxHandle, BoxKind, detect_caps, open_box
 from bench.stack.calibrate import calibrate
+from bench.stack.cgroups import Group
 from bench.stack.deploy import deployment
 from bench.stack.ready import NotYet, ask
 from bench.stack.services import Services
@@ -188,3 +194,35 @@ def test_a_workspace_removes_a_box_that_was_not_closed() -> None:
             workspace.close()
             assert not any(folder.exists() for folder in folders)
         left.wait(PATIENCE)
+
+
+def test_a_signal_while_a_box_is_made_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where there are other threads, which may take the signal for the one that makes the box."""
+    detect_caps()
+    folders: list[Path] = []
+
+    def make_and_be_told_to_end(kind: BoxKind, name: str, box: Box) -> Group:
+        group = make(kind, name, box)
+        folders.extend(group.folders)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)  # in which an exception would come before the workspace knows of the box
+        return group
+
+    make = box_module._make
+    monkeypatch.setattr(box_module, "_make", make_and_be_told_to_end)
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        with (
+            pytest.raises(Interrupted),
+            interruptible(),
+            Workspace() as workspace,
+            open_box("told", Box(1.0, 64 * MIB), workspace),
+        ):
+            pytest.fail("the signal was lost")
+    finally:
+        done.set()
+        other.join()
+    assert folders
+    assert not any(folder.exists() for folder in folders)
