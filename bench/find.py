@@ -23,7 +23,7 @@ from bench.plan import Load, Trial
 from bench.progress import Progress
 from bench.records import RunFolder, write_json
 from bench.report import found as shown
-from bench.report.reading import read
+from bench.report.reading import Growing
 from bench.request import Request, assembled, check_tasks, resolve_box
 from bench.spec import MOST_WORKERS, Experiment, SpecError
 from bench.stack.box import detect_caps
@@ -160,6 +160,7 @@ class _Searching:
         self._execution, self._wish = execution, wish
         self._objectives, self._precision = objectives, precision
         self._number = 0
+        self._run_so_far = Growing(wish.folder.path)
         self._began = time.monotonic()
         self._planned = USUAL_RUNGS * len(self.patterns) + (2 * USUAL_RUNGS if wish.against else 0)
 
@@ -215,7 +216,7 @@ class _Searching:
         result = self._execution.run_one(trial, self._number, total, pace * (total - self._number + 1))
         if result.status != "done":
             return None
-        found = next(f for f in read(self._wish.folder.path).rows if f.trial.id == trial.id)
+        found = self._run_so_far.add(trial.id)
         return found if found.validity.believable else None
 
     def _rung(self, pattern: Trial, rate: float, repeat: int) -> Trial:

@@ -179,10 +179,14 @@ class RunFolder:
         half.replace(target)
 
     def read(
-        self, table: Table, columns: Sequence[str] | None = None, few: Sequence[str] = ()
+        self,
+        table: Table,
+        columns: Sequence[str] | None = None,
+        few: Sequence[str] = (),
+        trial: str | None = None,
     ) -> pd.DataFrame:
-        """Whole table over all trials, or these columns of it; empty when nothing was written. Columns with
-        `few` different words come as categories: of a million jobs, a third of the memory.
+        """Whole table over all trials, or this one; or these columns of it. Empty when nothing was written.
+        Columns with `few` different words come as categories: of a million jobs, a third of the memory.
 
         Raises RunFolderError when a part is damaged.
         """
@@ -191,6 +195,8 @@ class RunFolder:
         schema = pa.schema([pa.field(c, words) if c in few else SCHEMAS[table].field(c) for c in names])
         folder = self.path / f"{table}.parquet"
         parts = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+        if trial is not None:
+            parts = [part for part in parts if part.stem == trial]
         if not parts:
             empty: pd.DataFrame = schema.empty_table().to_pandas()
             return empty

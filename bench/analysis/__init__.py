@@ -1,6 +1,6 @@
 """Records in, numbers out; no I/O. `analyse` is the whole of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +37,8 @@ __all__ = [
     "Timeline",
     "Verdict",
     "analyse",
+    "judged",
+    "trial_figures",
 ]
 
 
@@ -79,13 +81,26 @@ class Analysis:
         return tuple(f for f in self.rows if f.result.status == "done")
 
 
+def trial_figures(run: Run, tables: Tables, trial_id: str) -> Figures:
+    """One trial of a run in numbers, not yet judged beside the others: see `judged`.
+
+    Raises TableError where the tables contradict the format, KeyError where the run has no such trial.
+    """
+    trial = {t.id: t for t in run.trials}[trial_id]
+    return figures(split(tables, [trial])[trial_id], run.result(trial))
+
+
+def judged(rows: Sequence[Figures], run: Run) -> list[Figures]:
+    """What the validity gate says of each, now that the others are there to compare with."""
+    return with_limits(with_speed(rows), limits_of(run.environment))
+
+
 def analyse(run: Run, tables: Tables) -> Analysis:
     """Analyse a whole run. Raises TableError where the tables contradict the format."""
     bundles = split(tables, run.trials)
     strays = int(len(tables.jobs) - sum(len(b.jobs) for b in bundles.values()))
     measured = [figures(bundles[t.id], run.result(t)) for t in in_order(run)]
-    judged = with_limits(with_speed(measured), limits_of(run.environment))
-    rows = with_theory(judged, bundles)
+    rows = with_theory(judged(measured, run), bundles)
     done = [f for f in rows if f.result.status == "done"]
     groups = Groups(
         loads=tuple(replace(g, theory=lines(g)) for g in load_groups(done)),

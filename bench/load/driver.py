@@ -33,7 +33,7 @@ from bench.records import JOBS, REQUESTS, write_json
 __all__ = ["Generator", "LoadError", "LoadResult", "Progress", "run_load"]
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios.py"
-LOOK_EVERY = 0.2
+LOOK_EVERY = 0.1
 """Seconds between two looks at the generator's progress."""
 SILENCE = 60.0
 """Seconds without a sign of life from the generator after which it counts as hung. It gives four a second."""

@@ -41,7 +41,7 @@ START_LIMIT = 60.0
 """Seconds that web and workers may take, apart from the job itself."""
 WARM_LIMIT = 5.0
 """Seconds spent on having every worker run a probe; what is cold then stays cold."""
-STOP_GRACE = 0.5
+STOP_GRACE = 0.1
 """Seconds between SIGTERM and SIGKILL: the trial is over, and what still runs was cut off already."""
 BAD_SETTINGS = 2
 """Exit code by which our servers say that their settings are wrong, in one line."""

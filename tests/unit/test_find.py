@@ -193,6 +193,10 @@ class PlayedExecution:
         RunFolder(self.folder.path).write_run({"trials": [t.to_json() for t in self.trials]})
         return self.results[trial.id]
 
+    def add(self, trial):
+        """In the place of `bench.report.reading.Growing` too: what it says of that trial."""
+        return next(f for f in self.rows if f.trial.id == trial)
+
     def finish(self):
         """The run is whole."""
         self.finished = True
@@ -207,7 +211,7 @@ def search(asked, able, moods=(), patch=None):
             "Services": lambda _: nullcontext(),
             "detect_caps": lambda: None,
             "resolve_box": lambda *_: Box(2.0, 2**31),
-            "read": lambda _: SimpleNamespace(rows=execution.rows),
+            "Growing": lambda _: execution,
             "report": SimpleNamespace(build=lambda path: path / "index.html"),
         }.items():
             patched.setattr(find, name, value)
