@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from bench import compare, exits, request, run, spec
-from bench.analysis.comparison import ENOUGH
+from bench.analysis.comparing.comparison import ENOUGH
 from bench.plan import System
 from bench.report.reading import read
 from bench.spec import Experiment, SpecError

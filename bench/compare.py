@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench import exits
 from bench.analysis import Analysis
-from bench.analysis.contrast import (
+from bench.analysis.comparing.contrast import (
     Contrast,
     Metric,
     between_parts,
@@ -19,7 +19,7 @@ from bench.analysis.contrast import (
     checks,
     chosen,
 )
-from bench.analysis.differences import differences
+from bench.analysis.comparing.differences import differences
 from bench.limits import Limit, Margin, parse_limits, parse_margin
 from bench.records import write_json
 from bench.report import contrast as shown

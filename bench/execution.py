@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench import environment, generator_limit
-from bench.analysis.generator import limits_of, notes_on
-from bench.analysis.validity import Validity
+from bench.analysis.trial.generator import limits_of, notes_on
+from bench.analysis.trial.validity import Validity
 from bench.calibration import Measured, measure, reference_capacity
 from bench.expand import expand
 from bench.plan import Box, Trial

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from bench import exits, report, spec
 from bench.analysis import Figures
-from bench.analysis.knee import Crossover, Knee, kept, wins
-from bench.analysis.latency import arrivals_needed
-from bench.analysis.search import Bounds, Edge, Rung, believed, edge, next_rate
+from bench.analysis.across.knee import Crossover, Knee, kept, wins
+from bench.analysis.across.search import Bounds, Edge, Rung, believed, edge, next_rate
+from bench.analysis.trial.latency import arrivals_needed
 from bench.execution import Execution
 from bench.expand import drain_limit
 from bench.interrupt import Interrupted, interruptible

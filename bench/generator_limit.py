@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import environment
-from bench.analysis.generator import Limit
+from bench.analysis.trial.generator import Limit
 from bench.records import write_json
 
 FILE = "generator-limit.json"

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench import exits, request
 from bench.analysis import Analysis
-from bench.analysis.objectives import State, check
+from bench.analysis.across.objectives import State, check
 from bench.expand import expand
 from bench.plan import Box, Trial, Work
 from bench.slo import Slo, misfit, parse_slo

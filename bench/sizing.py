@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import exits
-from bench.analysis.demand import Measured, NoDemandError, measured
-from bench.analysis.figures import Figures
+from bench.analysis.across.demand import Measured, NoDemandError, measured
 from bench.analysis.queueing.model import Overhead
 from bench.analysis.queueing.sizing import Demand, Prediction, predict, shares_of, workers_for
+from bench.analysis.trial.figures import Figures
 from bench.analysis.words import count, figure, percent, rate, seconds
 from bench.objective import TIMES, Objective, parse_objectives
 from bench.spec import SpecError

@@ -6,12 +6,12 @@ from functools import cache
 
 import pandas as pd
 
-from bench.analysis.figures import Figures, figures
-from bench.analysis.latency import PERCENTILES, arrivals_needed
-from bench.analysis.ledger import Ledger
 from bench.analysis.run import Result
 from bench.analysis.tables import Tables, split
-from bench.analysis.validity import Reason, Validity
+from bench.analysis.trial.figures import Figures, figures
+from bench.analysis.trial.latency import PERCENTILES, arrivals_needed
+from bench.analysis.trial.ledger import Ledger
+from bench.analysis.trial.validity import Reason, Validity
 from bench.plan import Box, Load, System, Trial, Work
 from bench.records import SCHEMAS
 

@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.analysis.figures import Figures, figures, with_limits, with_speed
-from bench.analysis.generator import limits_of
-from bench.analysis.groups import (
+from bench.analysis.across.groups import (
     LoadGroup,
     Point,
     load_groups,
@@ -15,14 +13,16 @@ from bench.analysis.groups import (
     service_time_groups,
     worker_groups,
 )
-from bench.analysis.latency import Curve, Returns, curve, response_times, returns
-from bench.analysis.notes import Note, notes
+from bench.analysis.across.notes import Note, notes
+from bench.analysis.across.shaped import climbed, pulsed
+from bench.analysis.across.theory import lines, with_theory
+from bench.analysis.across.verdict import Groups, Verdict, verdict
 from bench.analysis.run import Run, RunDescriptionError, in_order
-from bench.analysis.shaped import climbed, pulsed
 from bench.analysis.tables import TableError, Tables, TrialRecords, split
-from bench.analysis.theory import lines, with_theory
-from bench.analysis.timeline import Timeline, timeline
-from bench.analysis.verdict import Groups, Verdict, verdict
+from bench.analysis.trial.figures import Figures, figures, with_limits, with_speed
+from bench.analysis.trial.generator import limits_of
+from bench.analysis.trial.latency import Curve, Returns, curve, response_times, returns
+from bench.analysis.trial.timeline import Timeline, timeline
 
 __all__ = [
     "Analysis",

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from bench.analysis import Analysis
-from bench.analysis.groups import Series
-from bench.analysis.notes import stamp
+from bench.analysis.across.groups import Series
+from bench.analysis.across.notes import stamp
 from bench.charts.burst import burst_chart, closed_chart
 from bench.charts.chart import HOLLOW, Chart, Context
 from bench.charts.curve import curve_chart

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.analysis.findings.parts import DELIVERED, last_return
-from bench.analysis.groups import PartGroup, Series
-from bench.analysis.latency import Returns
+from bench.analysis.across.findings.parts import DELIVERED, last_return
+from bench.analysis.across.groups import PartGroup, Series
+from bench.analysis.trial.latency import Returns
 from bench.analysis.words import count, seconds
 from bench.charts.chart import Chart, Context, titled
 from bench.charts.labels import Label, label_ends, label_margin

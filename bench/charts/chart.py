@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
-from bench.analysis.groups import Series
+from bench.analysis.across.groups import Series
 from bench.charts.palette import Look, Palette
 from bench.charts.style import Canvas
 

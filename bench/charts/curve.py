@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.analysis import CurveGroup
-from bench.analysis.findings.load import offered, window_words
-from bench.analysis.groups import LoadGroup, Series
-from bench.analysis.latency import Curve
+from bench.analysis.across.findings.load import offered, window_words
+from bench.analysis.across.groups import LoadGroup, Series
 from bench.analysis.tables import Floats
+from bench.analysis.trial.latency import Curve
 from bench.analysis.words import percent, rate, seconds
 from bench.charts.chart import Chart, Context
 from bench.charts.labels import fold

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from bench.analysis.figures import Figures
-from bench.analysis.groups import LoadGroup, Point, Series
+from bench.analysis.across.groups import LoadGroup, Point, Series
 from bench.analysis.intervals import Estimate
+from bench.analysis.trial.figures import Figures
 from bench.charts.chart import Context
 from bench.charts.labels import Label, label_ends
 from bench.charts.marks import interval, mark, plot

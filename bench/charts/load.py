@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from bench.analysis.figures import Figures
-from bench.analysis.findings.load import in_time, median, offered
-from bench.analysis.groups import LoadGroup, Point, Series
-from bench.analysis.latency import arrivals_needed
-from bench.analysis.ledger import FATES
+from bench.analysis.across.findings.load import in_time, median, offered
+from bench.analysis.across.groups import LoadGroup, Point, Series
+from bench.analysis.trial.figures import Figures
+from bench.analysis.trial.latency import arrivals_needed
+from bench.analysis.trial.ledger import FATES
 from bench.analysis.words import figure, listing, percent, rate, seconds
 from bench.charts.bars import standing
 from bench.charts.chart import Chart, Context, titled

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.analysis.findings.metastability import SAME, pulse_words
-from bench.analysis.metastability import Recovery, Stair
-from bench.analysis.shaped import Climbed, Pulsed
+from bench.analysis.across.findings.metastability import SAME, pulse_words
+from bench.analysis.across.shaped import Climbed, Pulsed
+from bench.analysis.trial.metastability import Recovery, Stair
 from bench.analysis.words import figure, percent, seconds, sentence
 from bench.charts.chart import Chart, Context
 from bench.charts.marks import guide, plot

@@ -1,9 +1,9 @@
 """What a job costs besides its task: CPU time by component, stacked bars by system."""
 
-from bench.analysis.findings.costs import overhead_of, overhead_rows, overhead_words
-from bench.analysis.findings.load import offered
-from bench.analysis.groups import LoadGroup, Point, Series
-from bench.analysis.overhead import COMPONENTS
+from bench.analysis.across.findings.costs import overhead_of, overhead_rows, overhead_words
+from bench.analysis.across.findings.load import offered
+from bench.analysis.across.groups import LoadGroup, Point, Series
+from bench.analysis.trial.overhead import COMPONENTS
 from bench.analysis.words import of_capacity, rate, seconds
 from bench.charts.bars import Bar, height, lying
 from bench.charts.chart import Chart, Context

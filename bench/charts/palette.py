@@ -106,7 +106,7 @@ STAGE_LOOKS = {
     "service": PartLook("service", "#bcd0c4", "#56705f", ""),
     "discovery": PartLook("discovery", "#8d79b8", "#8f79c4", "..."),
 }
-"""The parts of a response time, in the order of `bench.analysis.stages.STAGES`."""
+"""The parts of a response time, in the order of `bench.analysis.trial.stages.STAGES`."""
 COMPONENT_LOOKS = {
     "web": PartLook("web", "#3f72a8", "#6fa4dc", ""),
     "worker": PartLook("worker", "#93c2a5", "#4f8f68", "////"),

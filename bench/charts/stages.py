@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analysis.findings.load import offered
-from bench.analysis.findings.stages import STAGE_WORDS, at, main_points, shown_loads, stages_of
-from bench.analysis.groups import LoadGroup, PartGroup, Point, Series
-from bench.analysis.stages import STAGES
+from bench.analysis.across.findings.load import offered
+from bench.analysis.across.findings.stages import STAGE_WORDS, at, main_points, shown_loads, stages_of
+from bench.analysis.across.groups import LoadGroup, PartGroup, Point, Series
+from bench.analysis.trial.stages import STAGES
 from bench.analysis.words import count, of_capacity, percent, rate, seconds
 from bench.charts.bars import Bar, height, lying
 from bench.charts.chart import Chart, Context

@@ -5,7 +5,7 @@ The effect and its name are Gil Tene's (How NOT to Measure Latency, Strange Loop
 
 from dataclasses import dataclass
 
-from bench.analysis.latency import Curve
+from bench.analysis.trial.latency import Curve
 from bench.analysis.words import seconds
 from bench.charts.chart import Chart, Context
 from bench.charts.curve import percentile_axis, stretch

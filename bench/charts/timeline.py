@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench.analysis.figures import Figures
-from bench.analysis.findings.load import offered
-from bench.analysis.findings.parts import job_memory
-from bench.analysis.groups import LoadGroup, PartGroup, Point, Series
+from bench.analysis.across.findings.load import offered
+from bench.analysis.across.findings.parts import job_memory
+from bench.analysis.across.groups import LoadGroup, PartGroup, Point, Series
 from bench.analysis.tables import Floats
-from bench.analysis.timeline import Timeline
+from bench.analysis.trial.figures import Figures
+from bench.analysis.trial.timeline import Timeline
 from bench.analysis.words import count, figure, listing, percent, rate, seconds, size, times
 from bench.charts.chart import Chart, Context
 from bench.charts.palette import ALARM, GRID, MUTED, Look

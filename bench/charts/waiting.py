@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from bench.analysis.findings.parts import growth_shape, waits
-from bench.analysis.groups import PartGroup, Series
+from bench.analysis.across.findings.parts import growth_shape, waits
+from bench.analysis.across.groups import PartGroup, Series
 from bench.charts.chart import Chart, Context, titled
 from bench.charts.labels import Label, label_ends, label_margin
 from bench.charts.marks import plot

@@ -2,10 +2,10 @@
 
 import math
 
-from bench.analysis.findings.costs import waste_of
-from bench.analysis.findings.load import offered
-from bench.analysis.groups import LoadGroup, Series
-from bench.analysis.waste import PARTS
+from bench.analysis.across.findings.costs import waste_of
+from bench.analysis.across.findings.load import offered
+from bench.analysis.across.groups import LoadGroup, Series
+from bench.analysis.trial.waste import PARTS
 from bench.analysis.words import figure, listing, percent, rate
 from bench.charts.bars import standing
 from bench.charts.chart import Chart, Context

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.analysis.findings.load import in_time
-from bench.analysis.findings.workers import enough, law_words, main_series, throughput, workers_of
-from bench.analysis.groups import Point, Series, WorkersGroup
-from bench.analysis.latency import arrivals_needed
-from bench.analysis.scalability import Scalability, scalability
+from bench.analysis.across.findings.load import in_time
+from bench.analysis.across.findings.workers import enough, law_words, main_series, throughput, workers_of
+from bench.analysis.across.groups import Point, Series, WorkersGroup
+from bench.analysis.across.scalability import Scalability, scalability
+from bench.analysis.trial.latency import arrivals_needed
 from bench.analysis.words import count, figure, of_capacity, percent, rate, seconds
 from bench.charts.chart import Chart, Context
 from bench.charts.labels import label_margin

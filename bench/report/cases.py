@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.analysis import Analysis, Figures
-from bench.analysis.objectives import Check
+from bench.analysis.across.objectives import Check
 from bench.analysis.words import count
 from bench.report.junit import Case, Outcome
 from bench.report.objective_words import point, sentence

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.analysis import Figures
-from bench.analysis.latency import Percentiles
-from bench.analysis.overhead import COMPONENTS
+from bench.analysis.trial.latency import Percentiles
+from bench.analysis.trial.overhead import COMPONENTS
 from bench.analysis.words import figure, percent, seconds, size
 
 Value = str | int | float | None

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
-from bench.analysis.comparison import ENOUGH, LEVEL
-from bench.analysis.contrast import Check, Contrast, Row
-from bench.analysis.differences import Differences
+from bench.analysis.comparing.comparison import ENOUGH, LEVEL
+from bench.analysis.comparing.contrast import Check, Contrast, Row
+from bench.analysis.comparing.differences import Differences
 from bench.analysis.intervals import estimate
 from bench.analysis.words import count, figure, listing, percent
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.analysis import Analysis, Figures
-from bench.analysis.objectives import Check
+from bench.analysis.across.objectives import Check
 from bench.report.columns import COLUMNS, took_place
 from bench.report.table import PLAN
 

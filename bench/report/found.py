@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from bench.analysis.knee import Crossover, Knee
-from bench.analysis.search import Edge, believed
+from bench.analysis.across.knee import Crossover, Knee
+from bench.analysis.across.search import Edge, believed
 from bench.analysis.words import count, figure, rate, seconds
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from bench.analysis.objectives import Check
+from bench.analysis.across.objectives import Check
 from bench.objective import TIMES
 from bench.plan import Trial
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bench.analysis.latency import Curve
+from bench.analysis.trial.latency import Curve
 from bench.analysis.words import count, seconds
 from bench.records import RunFolderError
 from bench.report.page import style, templates

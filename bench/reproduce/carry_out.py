@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import environment, exits
-from bench.analysis.claims import Row
+from bench.analysis.comparing.claims import Row
 from bench.analysis.words import count
 from bench.execution import Execution, now
 from bench.interrupt import Interrupted, interruptible

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from bench.analysis.claims import MARGIN, Combine, Limits, Measure
+from bench.analysis.comparing.claims import MARGIN, Combine, Limits, Measure
 from bench.spec import SpecError
 from bench.units import parse_duration
 

@@ -40,5 +40,5 @@ class Lab:
 
 
 def rows(found: Sequence[Figures]) -> list[dict[str, float | int]]:
-    """The figures as `bench.analysis.claims` takes them: a row for each repeat."""
+    """The figures as `bench.analysis.comparing.claims` takes them: a row for each repeat."""
     return [{"repeat": n, **figures} for n, figures in enumerate(found, start=1)]

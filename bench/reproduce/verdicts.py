@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from bench import exits
-from bench.analysis.claims import Judgement, MeasureError, Row, Selection, judge, values
+from bench.analysis.comparing.claims import Judgement, MeasureError, Row, Selection, judge, values
 from bench.analysis.words import figure, percent, seconds
 from bench.reproduce.claim import Claim, MeasureSpec, Unit
 from bench.spec import SpecError

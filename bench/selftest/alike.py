@@ -6,7 +6,7 @@ A comparison that finds a difference here finds one that is not there.
 from collections import Counter
 from dataclasses import dataclass
 
-from bench.analysis.comparison import compare_paired
+from bench.analysis.comparing.comparison import compare_paired
 from bench.analysis.tables import Floats
 from bench.selftest.catalogue import Same
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from bench.analysis.figures import Figures
+from bench.analysis.trial.figures import Figures
 from bench.selftest.truth import Truth
 
 TIME, TAIL, RATE = 0.02, 0.05, 0.02

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bench.analysis.latency import Curve
+from bench.analysis.trial.latency import Curve
 from bench.selftest import tool
 from bench.selftest.catalogue import Catalogue
 from bench.selftest.checks import Check

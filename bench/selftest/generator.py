@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import exits, generator_limit
-from bench.analysis.generator import Limit, Way
+from bench.analysis.trial.generator import Limit, Way
 from bench.environment import usable_cores
 from bench.interrupt import Interrupted, interruptible
 from bench.load.assignment import MAX_IN_FLIGHT

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.analysis.figures import Figures, figures
-from bench.analysis.latency import Curve, curve, response_times
 from bench.analysis.run import Result
 from bench.analysis.tables import TableError, Tables, TrialRecords, split
+from bench.analysis.trial.figures import Figures, figures
+from bench.analysis.trial.latency import Curve, curve, response_times
 from bench.records import RunFolder, RunFolderError
 from bench.report.reading import tables
 from bench.selftest.alike import Alike, alike

@@ -18,7 +18,7 @@ class Truth:
     """One load on one server. Times in seconds, rates per second."""
 
     counts: Mapping[str, int]
-    """By the names of `bench.analysis.ledger.Ledger`."""
+    """By the names of `bench.analysis.trial.ledger.Ledger`."""
     times: tuple[float, ...] | None
     """From the planned arrival to the answer, sorted, infinity where no result came; None for closed users,
     whose jobs are not planned."""

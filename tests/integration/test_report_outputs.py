@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 from synthetic import from_text
 
-from bench.analysis.validity import Reason, Validity
+from bench.analysis.trial.validity import Reason, Validity
 from bench.outputs import deliver, outputs
 from bench.report import reading
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from synthetic import SYSTEMS, work_of
 
 from bench import cli, exits, find
-from bench.analysis.latency import arrivals_needed
-from bench.analysis.search import DECIDED, MOST_RUNGS
+from bench.analysis.across.search import DECIDED, MOST_RUNGS
+from bench.analysis.trial.latency import arrivals_needed
 from bench.expand import expand
 from bench.find import LEAST_ARRIVALS, LEAST_WINDOW, Wish, counts, made
 from bench.interrupt import Interrupted

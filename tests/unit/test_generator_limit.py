@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench import exits, generator_limit
-from bench.analysis.generator import Limit, notes_on
+from bench.analysis.trial.generator import Limit, notes_on
 from bench.load.overhead import Overhead
 from bench.plan import Box, Load, System, Trial, Work
 from bench.selftest import generator

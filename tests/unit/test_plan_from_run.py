@@ -12,7 +12,7 @@ import pytest
 from synthetic import from_text
 
 from bench import cli
-from bench.analysis.demand import measured
+from bench.analysis.across.demand import measured
 from bench.analysis.queueing.sizing import share_of
 from bench.analysis.tables import Floats
 from bench.report.reading import read

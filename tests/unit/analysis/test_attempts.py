@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from by_hand import job, records, run_of
 
-from bench.analysis.ledger import ledger, problems
-from bench.analysis.waste import waste
+from bench.analysis.trial.ledger import ledger, problems
+from bench.analysis.trial.waste import waste
 
 
 def test_the_runs_of_all_attempts_belong_to_their_job():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bench.analysis.claims import Limits, Measure, MeasureError, judge, values
+from bench.analysis.comparing.claims import Limits, Measure, MeasureError, judge, values
 
 ROWS = [
     {"repeat": r, "system": s, "workers": w, "s": 0.5 * n, "took": t * r, "word": "x"}

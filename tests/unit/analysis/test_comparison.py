@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bench.analysis import comparison, student
-from bench.analysis.comparison import compare_paired, compare_unpaired
+from bench.analysis import student
+from bench.analysis.comparing import comparison
+from bench.analysis.comparing.comparison import compare_paired, compare_unpaired
 
 INF = math.inf
 OPPOSITE = {"better": "worse", "worse": "better"}

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from by_hand import described, job, records, trial
 
-from bench.analysis.contrast import (
+from bench.analysis.comparing.contrast import (
     METRICS,
     between_parts,
     between_runs,
@@ -14,10 +14,10 @@ from bench.analysis.contrast import (
     checks,
     chosen,
 )
-from bench.analysis.differences import differences
-from bench.analysis.figures import figures
+from bench.analysis.comparing.differences import differences
 from bench.analysis.run import Result
-from bench.analysis.validity import Reason, Validity
+from bench.analysis.trial.figures import figures
+from bench.analysis.trial.validity import Reason, Validity
 from bench.limits import Margin, parse_limits
 
 NAMES = ("A", "B")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis import latency
-from bench.analysis.histogram import RELATIVE_ERROR, histogram
-from bench.analysis.latency import percentile, percentiles
+from bench.analysis.trial import latency
+from bench.analysis.trial.histogram import RELATIVE_ERROR, histogram
+from bench.analysis.trial.latency import percentile, percentiles
 
 durations = st.lists(st.one_of(st.floats(1e-6, 1e9), st.just(math.inf)), min_size=1, max_size=200)
 SHARES = (0.5, 0.9, 0.95, 0.99, 0.999)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from played_figures import GROWING, SATURATED, played, played_trial
 
-from bench.analysis.knee import Crossover, Knee, kept, wins
-from bench.analysis.latency import arrivals_needed
-from bench.analysis.search import Edge, Rung
+from bench.analysis.across.knee import Crossover, Knee, kept, wins
+from bench.analysis.across.search import Edge, Rung
+from bench.analysis.trial.latency import arrivals_needed
 from bench.objective import parse_objectives
 
 COUNTS = st.integers(0, 500)

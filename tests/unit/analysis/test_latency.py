@@ -8,7 +8,7 @@ from by_hand import job, records
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.latency import (
+from bench.analysis.trial.latency import (
     PERCENTILES,
     accept_times,
     arrivals_needed,

@@ -5,7 +5,7 @@ from by_hand import WINDOW, event, job, records, run_of, trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.ledger import FATES, fates, ledger, problems
+from bench.analysis.trial.ledger import FATES, fates, ledger, problems
 from bench.records import OUTCOMES
 
 

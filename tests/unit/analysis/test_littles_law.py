@@ -9,9 +9,9 @@ from by_hand import WINDOW, event, job, records, run_of, sample, trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.figures import figures
-from bench.analysis.littles_law import Stays, audit
 from bench.analysis.run import Result
+from bench.analysis.trial.figures import figures
+from bench.analysis.trial.littles_law import Stays, audit
 from bench.load.arrivals import schedule
 
 QUEUED = trial(load={"rate": 40.0}, work={"service_time": 0.04, "cpu_time": 0.04}, capacity=48.0)

@@ -10,13 +10,13 @@ from by_hand import described, event, job, records, run_of, trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.figures import figures
-from bench.analysis.findings.metastability import metastability, stairs
-from bench.analysis.metastability import HOLD, PATIENCE, hysteresis, own_backlog, recovery
+from bench.analysis.across.findings.metastability import metastability, stairs
+from bench.analysis.across.shaped import climbed, pulsed
+from bench.analysis.across.verdict import Groups, verdict
 from bench.analysis.run import Result
-from bench.analysis.shaped import climbed, pulsed
-from bench.analysis.validity import Reason, Validity
-from bench.analysis.verdict import Groups, verdict
+from bench.analysis.trial.figures import figures
+from bench.analysis.trial.metastability import HOLD, PATIENCE, hysteresis, own_backlog, recovery
+from bench.analysis.trial.validity import Reason, Validity
 from bench.load.arrivals import schedule
 from bench.plan import Retry, Step
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from by_hand import job, records, trial
 
-from bench.analysis.figures import Figures, figures
-from bench.analysis.objectives import check, metric
+from bench.analysis.across.objectives import check, metric
 from bench.analysis.run import Result
-from bench.analysis.validity import Reason, Validity
+from bench.analysis.trial.figures import Figures, figures
+from bench.analysis.trial.validity import Reason, Validity
 from bench.slo import parse_slo
 
 VALID = Validity()

@@ -5,7 +5,7 @@ import math
 import pytest
 from by_hand import WINDOW, event, job, records, run_of, sample, trial
 
-from bench.analysis.overhead import Overhead, overhead, pooled
+from bench.analysis.trial.overhead import Overhead, overhead, pooled
 
 NAN = math.nan
 LOAD = [event(98.0, "load_started", "generator"), *WINDOW, event(112.0, "drained", "generator")]

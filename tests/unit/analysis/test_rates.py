@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from by_hand import event, job, records, run_of, sample, trial
 
-from bench.analysis.ledger import ledger
-from bench.analysis.rates import CPU_PER_POLL, drain, polling, rates, send_delay_p99
-from bench.analysis.resources import usage
-from bench.analysis.timeline import timeline
-from bench.analysis.waste import waste
+from bench.analysis.trial.ledger import ledger
+from bench.analysis.trial.rates import CPU_PER_POLL, drain, polling, rates, send_delay_p99
+from bench.analysis.trial.resources import usage
+from bench.analysis.trial.timeline import timeline
+from bench.analysis.trial.waste import waste
 
 NAN = math.nan
 

@@ -6,9 +6,9 @@ import pytest
 from by_hand import WINDOW, described, job, tables, trial
 
 from bench.analysis import analyse
-from bench.analysis.findings.workers import scaling_words
-from bench.analysis.groups import worker_groups
-from bench.analysis.scalability import scalability
+from bench.analysis.across.findings.workers import scaling_words
+from bench.analysis.across.groups import worker_groups
+from bench.analysis.across.scalability import scalability
 
 COUNTS = (1, 2, 4, 8)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.search import MOST_RUNGS, Bounds, Rung, edge, next_rate
+from bench.analysis.across.search import MOST_RUNGS, Bounds, Rung, edge, next_rate
 
 BOUNDS = Bounds(start=4.0, lowest=0.1, highest=100.0)
 

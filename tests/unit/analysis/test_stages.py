@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis import analyse
-from bench.analysis.stages import STAGES, Stages, pooled, stages, take_apart
+from bench.analysis.trial.stages import STAGES, Stages, pooled, stages, take_apart
 
 NAN = math.nan
 BLOCKING = trial(system={"name": "gunicorn", "kind": "gunicorn"})

@@ -8,10 +8,10 @@ from by_hand import described, job, records, run_of, trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.figures import figures
-from bench.analysis.notes import notes
+from bench.analysis.across.notes import notes
 from bench.analysis.run import Result
-from bench.analysis.survival import NotIndependent, kaplan_meier, response
+from bench.analysis.trial.figures import figures
+from bench.analysis.trial.survival import NotIndependent, kaplan_meier, response
 
 
 def test_the_published_example():

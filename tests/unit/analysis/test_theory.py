@@ -10,12 +10,12 @@ from by_hand import WINDOW, described, job, run_of, tables, trial
 from synthetic import from_text, schedule
 
 from bench.analysis import analyse
-from bench.analysis.latency import percentile
+from bench.analysis.across.theory import lines, model_of, with_theory
 from bench.analysis.queueing import ProcessorSharing
 from bench.analysis.queueing.model import Model, Overhead
 from bench.analysis.tables import split
-from bench.analysis.theory import lines, model_of, with_theory
-from bench.analysis.validity import Reason, Validity
+from bench.analysis.trial.latency import percentile
+from bench.analysis.trial.validity import Reason, Validity
 from bench.report.columns import COLUMNS
 from bench.report.reading import read
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.analysis import analyse
-from bench.analysis.canary import Canary, slowness
-from bench.analysis.figures import Figures, figures
-from bench.analysis.gate import speed_reason
 from bench.analysis.run import Result
-from bench.analysis.validity import Validity
+from bench.analysis.trial.canary import Canary, slowness
+from bench.analysis.trial.figures import Figures, figures
+from bench.analysis.trial.gate import speed_reason
+from bench.analysis.trial.validity import Validity
 from bench.load.arrivals import schedule
 from bench.plan import Load
 

@@ -8,7 +8,7 @@ from by_hand import WINDOW, described, event, job, run_of, sample, tables, trial
 from synthetic import plan, simulate, work_of
 
 from bench.analysis import analyse
-from bench.analysis.findings.parts import growth_shape
+from bench.analysis.across.findings.parts import growth_shape
 from bench.analysis.words import about, count, figure, listing, percent, seconds, size
 from bench.spec import parse
 

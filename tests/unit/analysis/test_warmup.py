@@ -8,10 +8,10 @@ from by_hand import described, job, records, trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.figures import figures
-from bench.analysis.notes import notes
+from bench.analysis.across.notes import notes
 from bench.analysis.run import Result
-from bench.analysis.warmup import Warming, mser5, still_warming, warming
+from bench.analysis.trial.figures import figures
+from bench.analysis.trial.warmup import Warming, mser5, still_warming, warming
 
 
 def slow_start(first, seed=1):

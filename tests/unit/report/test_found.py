@@ -8,8 +8,8 @@ import pytest
 from played_figures import played, played_trial
 from rich.console import Console
 
-from bench.analysis.knee import Crossover, Knee
-from bench.analysis.search import Edge, Rung, edge
+from bench.analysis.across.knee import Crossover, Knee
+from bench.analysis.across.search import Edge, Rung, edge
 from bench.report.found import Found, as_json, crossing, sentence, terminal
 
 SLO = "p95<2s, timeouts<1%"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.latency import percentile
+from bench.analysis.trial.latency import percentile
 from bench.plan import Load
 from bench.selftest.behaviour import Behaviour
 from bench.selftest.catalogue import Scenario, trial_of
