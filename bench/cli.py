@@ -4,14 +4,13 @@ import sys
 from collections.abc import Callable
 
 import typer
-from rich.console import Console
 
 from bench import exits
-from bench.commands import comparing, measuring, planning, proving
+from bench.commands import comparing, measuring, misuse, planning, proving
+from bench.console import terminal
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Should I put a queue in front of my slow endpoint, how many workers do I need, "
     "and what will my users see? Measured, on this machine.",
@@ -42,12 +41,20 @@ def main() -> None:
     from bench.stack import StackError
     from workloads import WorkloadError
 
-    complaints = Console(stderr=True)
+    arguments = sys.argv[1:]
     try:
-        app()
+        # Not standalone: the parser would put each mistake into a box of five lines. It gives the exit code.
+        sys.exit(app(arguments or ["--help"], standalone_mode=False))
+    except typer.TyperException as error:
+        _complain(misuse.line(error, arguments, VERBS))
+        sys.exit(exits.USAGE)
     except (SpecError, RunFolderError, WorkloadError) as error:
-        complaints.print(f"bench: {error}", highlight=False, markup=False, soft_wrap=True)
+        _complain(str(error))
         sys.exit(exits.USAGE)
     except (StackError, LoadError, OSError) as error:
-        complaints.print(f"bench: {error}", highlight=False, markup=False, soft_wrap=True)
+        _complain(str(error))
         sys.exit(exits.FAILED)
+
+
+def _complain(text: str) -> None:
+    terminal(stderr=True).print(f"bench: {text}", soft_wrap=True)

@@ -15,7 +15,9 @@ import psutil
 from rich import box as borders
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from bench.console import terminal
 from bench.environment import usable_cores
 from bench.expand import default_cpus
 from bench.stack import browser, rabbitmq, redis
@@ -47,7 +49,7 @@ class Finding:
 
 def run(console: Console | None = None) -> int:
     """Print the table and the verdict; return 1 where the main job can't run, else 0."""
-    console = console or Console(highlight=False)
+    console = console or terminal()
     findings = examine()
     console.print(table(findings))
     vital = [finding.what for finding in findings if finding.vital and not finding.ok]
@@ -75,7 +77,11 @@ def table(findings: list[Finding]) -> Table:
         laid.add_column(heading, overflow="fold")
     for finding in findings:
         mark = (
-            "[green]ok[/]" if finding.ok else "[bold red]missing[/]" if finding.vital else "[yellow]weaker[/]"
+            Text("ok", "green")
+            if finding.ok
+            else Text("missing", "bold red")
+            if finding.vital
+            else Text("weaker", "yellow")
         )
         laid.add_row(finding.what, finding.found, finding.needed, mark, finding.advice)
     return laid

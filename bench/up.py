@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
+from bench.console import terminal
 from bench.environment import usable_cores
 from bench.expand import capacity, default_cpus
 from bench.interrupt import Interrupted, interruptible
@@ -61,7 +63,8 @@ def run(wish: Wish, *, as_json: bool = False, folder: Path | None = None) -> int
     """
     folder = folder or Path("reports") / f"up-{wish.system}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     # With --json stdout holds that one line; what is news on the way goes to stderr.
-    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    console = terminal(stderr=as_json)
+    console.soft_wrap = True  # commands and addresses are to be copied
     up = False
     try:
         with interruptible(), ExitStack() as stack:
@@ -183,12 +186,12 @@ def facts(deployed: Deployment) -> dict[str, Any]:
 def announce(console: Console, trial: Trial, deployed: Deployment, folder: Path) -> None:
     """Say what is up, where, in which box, and how to load it."""
     force = deployed.box.in_force()
-    console.print(f"[bold]{trial.system.name}[/bold] is up and has done a job.")
+    console.print(Text(trial.system.name, "bold") + " is up and has done a job.")
     if force["cpus"] is None or force["memory"] is None:
         what = " and ".join(
             name for name in ("CPU" * (not force["cpus"]), "memory" * (not force["memory"])) if name
         )
-        console.print(f"  NOT CAPPED ({what}): {detect_caps().why}", style="bold red", markup=False)
+        console.print(f"  NOT CAPPED ({what}): {detect_caps().why}", style="bold red")
     else:
         console.print(f"  box      {force['cpus']:g} vCPU, {format_size(force['memory'])} ({force['kind']})")
     console.print(f"  gateway  {deployed.base_url}  (504 after {trial.gateway_timeout:g} s)")
@@ -200,9 +203,9 @@ def announce(console: Console, trial: Trial, deployed: Deployment, folder: Path)
         console.print(f"  store    {deployed.store_url}")
     console.print(f"  logs     {folder / 'logs'}")
     console.print("\nTry it:")
-    console.print(f"  {curl(trial, deployed)}", markup=False)
+    console.print(f"  {curl(trial, deployed)}")
     console.print("Load it, with Locust's page on http://localhost:8089, or without by --headless:")
-    console.print(f"  {locust(trial, deployed)}", markup=False)
+    console.print(f"  {locust(trial, deployed)}")
     console.print("\nCtrl-C ends it.")
 
 
@@ -233,5 +236,5 @@ def hold(console: Console, deployed: Deployment) -> None:
         news = deployed.events()
         for event in news[told:]:
             line = f"{event['role']} (pid {event['pid']}) {event['event']}: {event['detail']}"
-            console.print(f"  {datetime.fromtimestamp(event['t']):%H:%M:%S} {line}", markup=False)
+            console.print(f"  {datetime.fromtimestamp(event['t']):%H:%M:%S} {line}")
         told = len(news)

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+
+from bench.console import terminal
 from bench.commands.options import (
     MARGIN,
     REPORTS,
@@ -41,7 +42,7 @@ def compare_command(
     from bench import compare
 
     wish = compare.Wish(tuple(metric or ()), margin, fail_on, strict, different_machines, form)
-    raise typer.Exit(compare.compare(run_a, run_b, wish, Console()))
+    raise typer.Exit(compare.compare(run_a, run_b, wish, terminal()))
 
 
 def ab_command(
@@ -54,7 +55,7 @@ def ab_command(
     task: Task = None,
     input_file: Input = None,
     deadline: Deadline = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the order and of the arrivals.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the order and of the arrivals.")] = None,
     experiment: Base = None,
     metric: Metrics = None,
     margin: Margin = MARGIN,
@@ -82,7 +83,7 @@ def ab_command(
         command=command_line(),
     )
     asked = compare.Wish(tuple(metric or ()), margin, fail_on, strict, format=form)
-    raise typer.Exit(ab.ab(wish, asked, Console()))
+    raise typer.Exit(ab.ab(wish, asked, terminal()))
 
 
 def find_command(
@@ -100,7 +101,7 @@ def find_command(
     precision: Annotated[
         str, typer.Option(help="How far apart the two rates around the edge may be.")
     ] = "10%",
-    seed: Annotated[int, typer.Option(help="Seed of the arrivals.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the arrivals.")] = 1,
     experiment: Base = None,
     reports: Reports = REPORTS,
 ) -> None:
@@ -123,4 +124,4 @@ def find_command(
         experiment=experiment,
         command=command_line(),
     )
-    raise typer.Exit(find.find(wish, Console()))
+    raise typer.Exit(find.find(wish, terminal()))

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+
+from bench.console import terminal
 from bench.commands.options import (
     REPORTS,
     Input,
@@ -20,6 +21,8 @@ from bench.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bench.outputs import Outputs
     from bench.request import Request
 
@@ -40,7 +43,7 @@ def run_command(
     url: Annotated[
         str | None, typer.Option(help="Drive a service that already runs; nothing is started or capped.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the order and of the arrivals.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the order and of the arrivals.")] = None,
     generator_processes: Annotated[
         int | None, typer.Option(help="Processes that generate the load, where one is not enough.")
     ] = None,
@@ -94,17 +97,17 @@ def report_command(
     from bench import outputs, report
 
     wanted = outputs.outputs(slo or (), junit, as_json, markdown)
-    if _is_of_another_verb(run_folder, Console(), refuse=bool(wanted)):
+    if _is_of_another_verb(run_folder, terminal(), refuse=bool(wanted)):
         return
     outputs.fit_run(wanted, run_folder)
     built = report.build_and_tell(run_folder)
-    console = Console()
+    console = terminal()
     console.print(built.words, highlight=False, markup=False)
     console.print(f"\nReport: {built.page}", highlight=False, soft_wrap=True)
     raise typer.Exit(outputs.deliver(built.analysis, wanted, console))
 
 
-def _is_of_another_verb(folder: Path, console: Console, *, refuse: bool) -> bool:
+def _is_of_another_verb(folder: Path, console: "Console", *, refuse: bool) -> bool:
     """Present a folder that another verb than `bench run` made; False where it is none of those.
 
     `refuse`: raise SpecError for one, because objectives and files are asked for.
@@ -164,7 +167,7 @@ def _run_and_deliver(asked: "Request", wanted: "Outputs") -> int:
     from bench.report.reading import read
 
     outputs.fit_experiment(wanted, asked.experiment, asked.url)
-    console = Console()
+    console = terminal()
     code = run.run(asked, console)
     if not asked.folder.run_json.exists() or not outputs.expected(wanted):
         return code

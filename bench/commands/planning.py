@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from bench.console import terminal
 
 
 def plan_command(
@@ -51,7 +52,7 @@ def plan_command(
         peak=peak,
         price=price,
     )
-    raise typer.Exit(sizing.run(wish, Console(), as_json=as_json))
+    raise typer.Exit(sizing.run(wish, terminal(), as_json=as_json))
 
 
 def doctor_command() -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+
+from bench.console import terminal
 from bench.commands.options import Output, command_line
 
 
@@ -36,12 +37,12 @@ def selftest_command(
 
         if quick or broken or records or output or as_json:
             raise SpecError("--generator looks for another thing: no other option goes with it")
-        raise typer.Exit(generator.run(Console()))
+        raise typer.Exit(generator.run(terminal()))
     line = command_line()
     wish = command.Wish(
         quick=quick, broken=broken, records=records, output=output, as_json=as_json, command=line
     )
-    raise typer.Exit(command.run(wish, Console()))
+    raise typer.Exit(command.run(wish, terminal()))
 
 
 def reproduce_command(
@@ -63,7 +64,7 @@ def reproduce_command(
 
     found = claim.read_claims(claims) if claims else claim.built_in()
     if listed:
-        outcome.show_claims(needs.choose(found, tuple(only or ())), Console())
+        outcome.show_claims(needs.choose(found, tuple(only or ())), terminal())
         return
     wish = carry_out.Wish(
         profile=profile,
@@ -73,7 +74,7 @@ def reproduce_command(
         whole=whole,
         command=command_line(),
     )
-    raise typer.Exit(carry_out.run(wish, Console()))
+    raise typer.Exit(carry_out.run(wish, terminal()))
 
 
 def chaos_command(
@@ -81,7 +82,7 @@ def chaos_command(
     jobs: Annotated[
         int | None, typer.Option(help="Jobs over the storm: 10,000, or 200 with --short.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the plan of strikes and of the users.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the plan of strikes and of the users.")] = 1,
     short: Annotated[bool, typer.Option("--short", help="Each strike once, within half a minute.")] = False,
     workers: Annotated[int, typer.Option(help="Queue workers.")] = 2,
     only: Annotated[
@@ -98,7 +99,7 @@ def chaos_command(
         from bench.chaos import ladder as climb
 
         raise typer.Exit(
-            climb.run(climb.Wish(seed=seed, short=short, output=output, command=line), Console())
+            climb.run(climb.Wish(seed=seed, short=short, output=output, command=line), terminal())
         )
     from bench.chaos import storm
 
@@ -112,7 +113,7 @@ def chaos_command(
         kinds=tuple(only or ()),
         command=line,
     )
-    raise typer.Exit(storm.run(wish, Console()))
+    raise typer.Exit(storm.run(wish, terminal()))
 
 
 def soak_command(
@@ -120,7 +121,7 @@ def soak_command(
     load: Annotated[float, typer.Option(help="Share of the capacity that is offered.")] = 0.8,
     system: Annotated[str, typer.Option(help="queued or queued-api.")] = "queued",
     workers: Annotated[int, typer.Option(help="Queue workers.")] = 2,
-    seed: Annotated[int, typer.Option(help="Seed of the users.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the users.")] = 1,
     output: Output = None,
 ) -> None:
     """Keep a queue under steady load, and tell whether memory, connections, handles or keys grow."""
@@ -128,4 +129,4 @@ def soak_command(
 
     line = command_line()
     wish = soak.Wish(minutes, load, system=system, workers=workers, seed=seed, output=output, command=line)
-    raise typer.Exit(soak.run(wish, Console()))
+    raise typer.Exit(soak.run(wish, terminal()))

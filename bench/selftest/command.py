@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from bench import environment, exits
+from bench.console import terminal
 from bench.interrupt import Interrupted, interruptible
 from bench.plan import Trial
 from bench.progress import LiveLine, clock
@@ -51,7 +52,7 @@ def run(wish: Wish, console: Console) -> int:
     if wish.records is not None and (wish.quick or wish.output is not None):
         raise SpecError("--records judges what was measured: neither --quick nor --output goes with it")
     target = RunFolder(wish.records or _new_folder(wish.output))
-    said = Console(stderr=True) if wish.as_json else console
+    said = terminal(stderr=True) if wish.as_json else console
     try:
         with interruptible():
             if wish.records is None:
