@@ -56,6 +56,8 @@ def ab(wish: Wish, asked: compare.Wish, console: Console) -> int:
             f"{wish.pairs} pairs: no verdict, which takes {ENOUGH}", style="bold red", highlight=False
         )
     ended = run.run(request.Request(wanted, folder, wish.command), console)
+    if ended == exits.INTERRUPTED and not folder.run_json.exists():
+        return ended
     if ended == exits.INTERRUPTED:
         console.print(f"and then compare with: bench compare {folder.path}", highlight=False, soft_wrap=True)
         return ended

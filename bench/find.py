@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import exits, report, spec
+from bench import exits, folders, report, spec
 from bench.analysis import Figures
 from bench.analysis.across.knee import Crossover, Knee, kept, wins
 from bench.analysis.across.search import Bounds, Edge, Rung, believed, edge, next_rate
@@ -99,11 +99,12 @@ def find(wish: Wish, console: Console) -> int:
             progress.stage("drawing the report")
             page = report.build(wish.folder.path)
     except Interrupted:
-        console.print("\ninterrupted; everything that was started has been ended", highlight=False)
-        if wish.folder.run_json.exists() and wish.folder.read_run()["trials"]:
+        recorded = wish.folder.run_json.exists() and bool(wish.folder.read_run()["trials"])
+        code = folders.interrupted(console, wish.folder.path, recorded=recorded)
+        if recorded:
             page = report.build(wish.folder.path)
-            console.print(f"What is done is kept: {page}", highlight=False, markup=False, soft_wrap=True)
-        return exits.INTERRUPTED
+            console.print(f"Report: {page}", highlight=False, markup=False, soft_wrap=True)
+        return code
     told = shown.Found(wish.system, wish.slo, tuple(knees), crossover)
     write_json(wish.folder.path / "found.json", shown.as_json(told))
     console.print(shown.terminal(told), highlight=False, markup=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import exits, request
+from bench import exits, folders, request
 from bench.analysis import Analysis
 from bench.analysis.across.objectives import State, check
 from bench.expand import expand
@@ -44,7 +44,7 @@ def outputs(slo: Sequence[str], junit: Path | None, json: Path | None, markdown:
             wrong.append(f"--slo {text!r}: {error}")
     wanted = Outputs(tuple(slos), junit, json, markdown)
     for option, path in wanted.files.items():
-        if path is not None and (why := _unwritable(path)):
+        if path is not None and (why := folders.file_trouble(path)):
             wrong.append(f"{option} {path}: {why}")
     if wrong:
         raise SpecError("\n".join(wrong))
@@ -111,15 +111,6 @@ def _code(states: Iterable[State]) -> int:
     if held - {"met", "not believable"}:
         return exits.FAILED
     return exits.INVALID if held - {"met"} else exits.FINE
-
-
-def _unwritable(path: Path) -> str | None:
-    if path.is_dir():
-        return "is a folder; name a file"
-    there = next(p for p in (path, *path.absolute().parents) if p.exists())
-    if there != path and not there.is_dir():
-        return f"{there} is not a folder"
-    return None if os.access(there, os.W_OK) else f"{there} can't be written to"
 
 
 def _write(path: Path, content: str) -> None:

@@ -1,13 +1,13 @@
 """What is asked for: an experiment, perhaps with a function or URL of the user's own in it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 
+from bench import folders
 from bench.environment import usable_cores
 from bench.expand import default_cpus
 from bench.plan import Box, System
@@ -39,8 +39,9 @@ class Request:
 
 
 def new_folder(reports: Path, name: str) -> RunFolder:
-    """Choose a folder for a new run: `reports/<name>-<UTC time>`."""
-    return RunFolder(reports / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    """Choose a folder for a new run: `reports/<name>-<UTC time>`. Raises SpecError where it can't be made."""
+    folders.check("--reports", reports)
+    return RunFolder(folders.new(name, reports))
 
 
 def for_own_task(experiment: Experiment, task: str, value: Any) -> Experiment:

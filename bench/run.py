@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 from rich.console import Console
 
-from bench import exits
+from bench import exits, folders
 from bench.execution import Execution
 from bench.interrupt import Interrupted, interruptible
 from bench.plan import Box
@@ -72,9 +72,10 @@ def announce(console: Console, request: Request, caps: Caps, box: Box) -> None:
 def _interrupted(folder: RunFolder, console: Console) -> int:
     from bench import report
 
+    if not folder.run_json.exists():
+        return folders.interrupted(console, folder.path, recorded=False)
     console.print("\ninterrupted; everything that was started has been ended", highlight=False)
-    if folder.run_json.exists():
-        page = report.build(folder.path)
-        console.print(f"What is done is kept: {page}", highlight=False, soft_wrap=True)
-        console.print(f"Go on with: bench run --resume {folder.path}", highlight=False, soft_wrap=True)
+    page = report.build(folder.path)
+    console.print(f"What is done is kept: {page}", highlight=False, soft_wrap=True)
+    console.print(f"Go on with: bench run --resume {folder.path}", highlight=False, soft_wrap=True)
     return exits.INTERRUPTED

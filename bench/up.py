@@ -6,13 +6,14 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from bench import folders
 from bench.console import terminal
 from bench.environment import usable_cores
 from bench.expand import capacity, default_cpus
@@ -61,7 +62,8 @@ def run(wish: Wish, *, as_json: bool = False, folder: Path | None = None) -> int
     `folder` takes logs and journal (None: `reports/up-SYSTEM-TIME`). Raises SpecError for a wish that makes
     no sense, StackError when it does not come up.
     """
-    folder = folder or Path("reports") / f"up-{wish.system}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    folder = folder or folders.new(f"up-{wish.system}")
+    folders.check("--logs", folder)
     # With --json stdout holds that one line; what is news on the way goes to stderr.
     console = terminal(stderr=as_json)
     console.soft_wrap = True  # commands and addresses are to be copied

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bench import folders
 from bench.chaos import ledger, outcome
 from bench.chaos.audit import Findings, Least, audit
 from bench.chaos.bare.measures import Measures, steps
@@ -106,7 +107,8 @@ def bare(measures: Measures) -> Build:
 def run(wish: Wish, console: Console) -> int:
     """Climb it. Exit code: 0 the last rung lost nothing, 1 it did, 130 interrupted. Raises StackError."""
     check(StormWish(output=wish.output))
-    folder = wish.output or outcome.new_folder("chaos-ladder")
+    folder = wish.output or folders.new("chaos-ladder")
+    folders.check("--output", folder)
     folder.mkdir(parents=True, exist_ok=True)
     show = Show(console)
     console.print(f"chaos: the ladder\nfolder: {folder}", highlight=False, soft_wrap=True)
@@ -119,7 +121,8 @@ def run(wish: Wish, console: Console) -> int:
                 for n, rung in enumerate(ladder)
             ]
     except Interrupted:
-        return outcome.interrupted(console)
+        struck = [path for path in folder.glob("rung-*/*.jsonl") if path.stem in wish.kinds]
+        return folders.interrupted(console, folder, recorded=bool(struck))
     told = tell(ladder, wish.kinds, found)
     outcome.write(folder, started, wish.command, {"ladder": told})
     outcome.present(folder, console)

@@ -12,12 +12,6 @@ from bench.records import write_json
 
 FORMAT = 1
 """Version of chaos.json."""
-INTERRUPTED = 130
-
-
-def new_folder(name: str, reports: Path = Path("reports")) -> Path:
-    """`reports/NAME-TIME`, not made yet."""
-    return reports / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
 def now() -> str:
@@ -47,9 +41,3 @@ def present(folder: Path, console: Console) -> None:
     page = reliability.build(folder)
     console.print(reliability.terminal(folder), highlight=False, markup=False, soft_wrap=True)
     console.print(f"\nPage: {page}", highlight=False, soft_wrap=True)
-
-
-def interrupted(console: Console) -> int:
-    """Say so; gives the exit code."""
-    console.print("\ninterrupted; everything that was started has been ended", highlight=False)
-    return INTERRUPTED

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bench import folders
 from bench.chaos import ledger, outcome
 from bench.chaos.drive import Users
 from bench.chaos.face import face_of
@@ -83,8 +84,8 @@ def check(wish: Wish) -> None:
         wrong.append("--load must be from 0.01 to 0.99: a queue at its capacity grows without end")
     if not 1 <= wish.workers <= 64:
         wrong.append("--workers must be from 1 to 64")
-    if wish.output is not None and wish.output.exists() and any(wish.output.iterdir()):
-        wrong.append(f"--output {wish.output}: there is something in it already")
+    if wish.output is not None and (why := folders.new_trouble(wish.output)):
+        wrong.append(why)
     if wrong:
         raise SpecError("\n".join(wrong))
 
@@ -95,7 +96,8 @@ def run(wish: Wish, console: Console) -> int:
     Raises SpecError and StackError.
     """
     check(wish)
-    folder = wish.output or outcome.new_folder(f"soak-{wish.system}")
+    folder = wish.output or folders.new(f"soak-{wish.system}")
+    folders.check("--output", folder)
     folder.mkdir(parents=True, exist_ok=True)
     show = Show(console)
     console.print(
@@ -105,22 +107,30 @@ def run(wish: Wish, console: Console) -> int:
         soft_wrap=True,
     )
     started = outcome.now()
+    samples: list[tuple[float, Sample]] = []
     try:
         with interruptible(), show.showing():
-            users, samples = _soak(wish, folder, show)
+            users = _soak(wish, folder, show, samples)
     except Interrupted:
-        return outcome.interrupted(console)
-    ledger.write(
-        folder / "samples.jsonl",
-        ({"t": t, **{f"{a}: {b}": v for (a, b), v in one.items()}} for t, one in samples),
-    )
+        if samples:
+            _write(folder, samples)
+        return folders.interrupted(console, folder, recorded=bool(samples))
+    _write(folder, samples)
     told = tell(wish, users, samples)
     outcome.write(folder, started, wish.command, {"soak": told})
     outcome.present(folder, console)
     return 1 if told["unmet"] else 0
 
 
-def _soak(wish: Wish, folder: Path, show: Show) -> tuple[Users, list[tuple[float, Sample]]]:
+def _write(folder: Path, samples: Iterable[tuple[float, Sample]]) -> None:
+    ledger.write(
+        folder / "samples.jsonl",
+        ({"t": t, **{f"{a}: {b}": v for (a, b), v in one.items()}} for t, one in samples),
+    )
+
+
+def _soak(wish: Wish, folder: Path, show: Show, samples: list[tuple[float, Sample]]) -> Users:
+    """Bring it up, load it to the end, and add what was seen of it to the samples."""
     system = replace(SYSTEMS[wish.system], workers=wish.workers)
     probe = given(0, 0.02)
     site = Site(
@@ -152,14 +162,20 @@ def _soak(wish: Wish, folder: Path, show: Show) -> tuple[Users, list[tuple[float
         )
         stack.callback(users.stop)
         users.start()
-        samples = _watch(place, users, span, began, show)
+        _watch(place, users, span, began, show, samples)
         _drain(users)
-    return users, samples
+    return users
 
 
-def _watch(place: Ground, users: Users, span: float, began: float, show: Show) -> list[tuple[float, Sample]]:
+def _watch(
+    place: Ground,
+    users: Users,
+    span: float,
+    began: float,
+    show: Show,
+    samples: list[tuple[float, Sample]],
+) -> None:
     """Sample until the last job has arrived."""
-    samples: list[tuple[float, Sample]] = []
     every, rarely = max(1.0, span / 180), max(15.0, span / 30)
     counted = 0.0
     end = began + span
@@ -174,7 +190,6 @@ def _watch(place: Ground, users: Users, span: float, began: float, show: Show) -
         show.counts(f"due {counts.due:,}  ended {counts.ended:,}", max(0.0, end - now))
         while time.time() < min(end, now + every):
             time.sleep(0.1)
-    return samples
 
 
 def _drain(users: Users) -> None:

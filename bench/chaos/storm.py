@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bench import folders
 from bench.chaos import ledger, outcome
 from bench.chaos.audit import Findings, Least, audit, timeline
 from bench.chaos.drive import Users
@@ -27,6 +28,7 @@ from bench.stack.systems import QUEUES, SYSTEMS
 
 TICK = 0.1
 """Seconds between looks at how far it is."""
+JOBS = "jobs.jsonl"
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ def check(wish: Wish) -> None:
     unknown = [kind for kind in wish.kinds if kind not in [*KINDS, Kind.SEAM]]
     if unknown:
         wrong.append(f"--only {', '.join(unknown)}: the kinds are {', '.join([*KINDS, Kind.SEAM])}")
-    if wish.output is not None and wish.output.exists() and any(wish.output.iterdir()):
-        wrong.append(f"--output {wish.output}: there is something in it already")
+    if wish.output is not None and (why := folders.new_trouble(wish.output)):
+        wrong.append(why)
     if wrong:
         raise SpecError("\n".join(wrong))
 
@@ -120,7 +122,8 @@ def run(wish: Wish, console: Console) -> int:
     Raises SpecError for a wish that makes no sense, StackError where the system does not come up.
     """
     check(wish)
-    folder = wish.output or outcome.new_folder(f"chaos-{wish.system}")
+    folder = wish.output or folders.new(f"chaos-{wish.system}")
+    folders.check("--output", folder)
     folder.mkdir(parents=True, exist_ok=True)
     show = Show(console)
     console.print(f"chaos: {wish.system}\nfolder: {folder}", highlight=False, soft_wrap=True)
@@ -128,7 +131,7 @@ def run(wish: Wish, console: Console) -> int:
         with interruptible(), show.showing():
             told = storm(wish, folder, show)
     except Interrupted:
-        return outcome.interrupted(console)
+        return folders.interrupted(console, folder, recorded=(folder / JOBS).exists())
     outcome.present(folder, console)
     return 0 if told.ok else 1
 
@@ -253,7 +256,7 @@ def watch(users: Users, striker: Striker, made: Plan, weather: Weather, show: Sh
 
 
 def _write_rows(folder: Path, users: Users, striker: Striker, place: Ground) -> None:
-    ledger.write(folder / "jobs.jsonl", users.rows)
+    ledger.write(folder / JOBS, users.rows)
     ledger.write(folder / "strikes.jsonl", striker.rows())
     ledger.write(folder / "events.jsonl", place.events())
 

@@ -5,11 +5,8 @@ from typing import Annotated
 
 import typer
 
-
-from bench.console import terminal
 from bench.commands.options import (
     MARGIN,
-    REPORTS,
     Base,
     Deadline,
     FailOn,
@@ -24,6 +21,8 @@ from bench.commands.options import (
     command_line,
     read_input,
 )
+from bench.console import terminal
+from bench.folders import REPORTS
 
 
 def compare_command(

@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-
-from bench.console import terminal
 from bench.commands.options import (
-    REPORTS,
     Input,
     Json,
     Junit,
@@ -19,6 +16,8 @@ from bench.commands.options import (
     command_line,
     read_input,
 )
+from bench.console import terminal
+from bench.folders import REPORTS
 
 if TYPE_CHECKING:
     from rich.console import Console

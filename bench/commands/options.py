@@ -35,7 +35,6 @@ FailOn = Annotated[
 Strict = Annotated[bool, typer.Option("--strict", help="A limit that can't be judged fails as well.")]
 Format = Annotated[str, typer.Option("--format", help="table, markdown or json.")]
 Output = Annotated[Path | None, typer.Option(help="Folder for the records and the page.")]
-REPORTS = Path("reports")
 MARGIN = "5%,1pp"
 
 

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-
-from bench.console import terminal
 from bench.commands.options import Output, command_line
+from bench.console import terminal
 
 
 def selftest_command(
@@ -60,6 +59,7 @@ def reproduce_command(
     listed: Annotated[bool, typer.Option("--list", help="Only show the claims.")] = False,
 ) -> None:
     """Run again what others claim of queues, and compare the verdicts with the recorded ones."""
+    from bench import folders
     from bench.reproduce import carry_out, claim, needs, outcome
 
     found = claim.read_claims(claims) if claims else claim.built_in()
@@ -69,7 +69,7 @@ def reproduce_command(
     wish = carry_out.Wish(
         profile=profile,
         claims=found,
-        folder=output or carry_out.new_folder(profile),
+        folder=output or folders.new(f"reproduce-{profile}"),
         only=tuple(only or ()),
         whole=whole,
         command=command_line(),

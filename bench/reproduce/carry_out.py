@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from bench import environment, exits
+from bench import environment, exits, folders
 from bench.analysis.comparing.claims import Row
 from bench.analysis.words import count
 from bench.execution import Execution, now
@@ -63,17 +62,13 @@ def run(wish: Wish, console: Console) -> int:
     """
     chosen = choose(wish.claims, wish.only)
     wanted = needs(chosen, wish.profile, whole=wish.whole)
-    if wish.folder.exists() and not (wish.folder.is_dir() and not any(wish.folder.iterdir())):
-        raise SpecError(f"--output {wish.folder}: there is something already; name another folder")
+    folders.check_new(wish.folder)
     for sweep in wanted.sweeps:
         check_tasks(sweep.experiment)
     caps = detect_caps()
     boxes = {sweep.name: resolve_box(sweep.experiment, caps) for sweep in wanted.sweeps}
     box = next(iter(boxes.values())) if boxes else resolve_box(profile_experiment(wish.profile), caps)
-    try:
-        wish.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpecError(f"--output {wish.folder}: can't be made: {error.strerror}") from None
+    wish.folder.mkdir(parents=True, exist_ok=True)
     progress = Progress(console)
     console.print(
         f"{count(len(chosen) - len(wanted.absent), 'claim')}, profile {wish.profile}", highlight=False
@@ -90,8 +85,7 @@ def run(wish: Wish, console: Console) -> int:
             _labs(wanted.labs, chosen, place, progress, found)
             progress.stage("judging")
     except Interrupted:
-        console.print("\ninterrupted; everything that was started has been ended", highlight=False)
-        return exits.INTERRUPTED
+        return folders.interrupted(console, wish.folder, recorded=_recorded(wish.folder, wanted.sweeps))
     told = judge(chosen, found)
     seconds = time.monotonic() - began
     state = {
@@ -109,9 +103,11 @@ def run(wish: Wish, console: Console) -> int:
     return code
 
 
-def new_folder(profile: str) -> Path:
-    """`reports/reproduce-<profile>-<UTC time>`."""
-    return Path("reports") / f"reproduce-{profile}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+def _recorded(folder: Path, sweeps: Sequence[Sweep]) -> bool:
+    """Whether a trial or a lab has ended."""
+    runs = [RunFolder(folder / sweep.name) for sweep in sweeps]
+    begun = [run.read_run() for run in runs if run.run_json.exists()]
+    return any(state["results"] for state in begun) or any((folder / "labs").glob("*.json"))
 
 
 def judge(claims: Sequence[Claim], found: Found) -> list[Told]:

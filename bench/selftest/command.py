@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import environment, exits
+from bench import environment, exits, folders
 from bench.console import terminal
 from bench.interrupt import Interrupted, interruptible
 from bench.plan import Trial
@@ -51,7 +51,9 @@ def run(wish: Wish, console: Console) -> int:
         raise SpecError(f"--broken {wish.broken}: there is {', '.join(DEFECTS)}")
     if wish.records is not None and (wish.quick or wish.output is not None):
         raise SpecError("--records judges what was measured: neither --quick nor --output goes with it")
-    target = RunFolder(wish.records or _new_folder(wish.output))
+    target = RunFolder(wish.records or wish.output or folders.new("selftest"))
+    if wish.records is None:
+        folders.check_new(target.path)
     said = terminal(stderr=True) if wish.as_json else console
     try:
         with interruptible():
@@ -60,16 +62,10 @@ def run(wish: Wish, console: Console) -> int:
                     Measuring(target, wish, said, line).all()
             return _present(target, wish, console)
     except Interrupted:
-        said.print("\ninterrupted; everything that was started has been ended", highlight=False)
-        return exits.INTERRUPTED
-
-
-def _new_folder(asked: Path | None) -> Path:
-    """Where it goes; raises SpecError where something is already."""
-    folder = asked or Path("reports") / f"selftest-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise SpecError(f"--output {folder}: there is something in it already; name another folder")
-    return folder
+        if wish.records is not None:
+            return exits.INTERRUPTED
+        recorded = target.run_json.exists() and bool(target.read_run()["results"])
+        return folders.interrupted(said, target.path, recorded=recorded)
 
 
 class Measuring:

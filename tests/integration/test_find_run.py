@@ -111,7 +111,8 @@ def test_ctrl_c_in_the_middle_keeps_what_is_done_and_leaves_nothing_running(tmp_
     said = running.stdout.read()
     assert running.wait(60) == exits.INTERRUPTED, said
     assert "everything that was started has been ended" in said
-    assert "What is done is kept: run/index.html" in said
+    assert "it can't be continued: begin again" in said
+    assert "Report: run/index.html" in said
     assert "Traceback" not in said
     _, alive = psutil.wait_procs(below, timeout=20)
     assert not alive

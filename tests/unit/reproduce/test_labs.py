@@ -115,7 +115,7 @@ def test_labs_tell_how_long_it_still_takes(tmp_path):
 
 
 def test_an_interrupted_lab_ends_with_130(tmp_path, monkeypatch):
-    """And leaves no verdicts that look like all of them."""
+    """And leaves no folder of logs where nothing was measured."""
 
     def interrupted(place):
         raise Interrupted
@@ -124,6 +124,21 @@ def test_an_interrupted_lab_ends_with_130(tmp_path, monkeypatch):
     screen = io.StringIO()
     assert carry_out.run(wish(tmp_path, "13"), Console(file=screen)) == 130
     assert "everything that was started has been ended" in screen.getvalue()
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interruption_keeps_the_labs_that_had_ended(tmp_path, monkeypatch):
+    """It says where they lie, and that nothing goes on from there; no verdicts that look like all of them."""
+
+    def interrupted(place):
+        raise Interrupted
+
+    played(monkeypatch, shares=sound("shares"), crash=interrupted)
+    screen = io.StringIO()
+    assert carry_out.run(wish(tmp_path, "11", "13"), Console(file=screen)) == 130
+    lies = f"What was recorded lies in {tmp_path / 'out'}; it can't be continued: begin again.\n"
+    assert screen.getvalue().endswith(lies)
+    assert (tmp_path / "out" / "labs" / "shares.json").exists()
     assert not (tmp_path / "out" / "reproduce.json").exists()
 
 
@@ -141,6 +156,6 @@ def test_a_measure_that_fits_no_row_costs_its_own_claim_only():
 def test_a_file_in_the_place_of_the_output_is_left_alone(tmp_path):
     """Told before anything is started."""
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(SpecError, match="there is something already"):
+    with pytest.raises(SpecError, match="is not a folder"):
         carry_out.run(wish(tmp_path, "13"), Console(file=io.StringIO()))
     assert (tmp_path / "out").read_text() == "mine"

@@ -110,8 +110,8 @@ def test_wrong_usage_is_one_line(wish, line):
 def test_a_folder_in_use_is_left_alone(tmp_path):
     """Neither another self-test's records nor a file are written over."""
     (tmp_path / "file").write_text("")
-    for output in (tmp_path, tmp_path / "file"):
-        with pytest.raises(SpecError, match="something in it already"):
+    for output, words in ((tmp_path, "something in it already"), (tmp_path / "file", "is not a folder")):
+        with pytest.raises(SpecError, match=words):
             command.run(command.Wish(output=output), Console(quiet=True))
 
 
