@@ -5,6 +5,7 @@ the order of the two within each pair and gives both the same arrivals.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from rich.console import Console
 
 from bench import compare, exits, request, run, spec
 from bench.analysis.comparing.comparison import ENOUGH
-from bench.plan import System
+from bench.plan import Kind, System
 from bench.report.reading import read
-from bench.spec import Experiment, SpecError
+from bench.spec import MOST_WORKERS, Experiment, SpecError
 from bench.stack.systems import SYSTEMS
+from bench.units import parse_duration, parse_length, parse_rate
 
 _SYSTEM = re.compile(r"([a-z0-9][a-z0-9-]*)(?::(\d+))?")
 
@@ -72,7 +74,18 @@ def experiment(wish: Wish) -> Experiment:
     """The experiment that compares the two. Raises SpecError: all that is wrong at once."""
     base = spec.load(wish.experiment) if wish.experiment else None
     own = base.systems if base else {}
-    sides = [_side(text, {*SYSTEMS, *own}) for text in (wish.a, wish.b)]
+    kinds = {name: system.kind for name, system in SYSTEMS.items()}
+    kinds |= {name: system.kind for name, system in own.items()}
+    wrong = [why for text in dict.fromkeys((wish.a, wish.b)) if (why := _slip(text, kinds))]
+    wrong += request.slips(
+        ("--load", wish.load, parse_rate),
+        ("--window", wish.window, parse_length),
+        ("--warmup", wish.warmup, parse_duration),
+        ("--deadline", wish.deadline, parse_length),
+    )
+    if wrong:
+        raise SpecError("\n".join(wrong))
+    sides = [_side(text) for text in (wish.a, wish.b)]
     parts = [
         {
             "name": name,
@@ -100,11 +113,22 @@ def experiment(wish: Wish) -> Experiment:
     )
 
 
-def _side(text: str, known: set[str]) -> tuple[str, int]:
+def _slip(text: str, kinds: Mapping[str, Kind]) -> str | None:
+    """What is wrong with a system and its workers, as a person wrote them; None where nothing is."""
     match = _SYSTEM.fullmatch(text)
-    if match is None or match[1] not in known:
-        raise SpecError(
-            f'{text}: not a system; write for example "queued:2". There are {", ".join(sorted(known))}.'
-        )
-    usual = SYSTEMS[match[1]].workers if match[1] in SYSTEMS else System.workers
-    return match[1], int(match[2]) if match[2] else usual
+    if match is None or match[1] not in kinds:
+        there = ", ".join(sorted(kinds))
+        return f'{text}: not a system; write for example "queued:2". There are {there}.'
+    if match[2] is None:
+        return None
+    if kinds[match[1]] == "blocking" and int(match[2]) != 1:
+        return f"{text}: its threads do not come in workers; write {match[1]}"
+    if not 1 <= int(match[2]) <= MOST_WORKERS:
+        return f"{text}: workers must be {'1 or more' if int(match[2]) < 1 else f'at most {MOST_WORKERS}'}"
+    return None
+
+
+def _side(text: str) -> tuple[str, int]:
+    name, _, workers = text.partition(":")
+    usual = SYSTEMS[name].workers if name in SYSTEMS else System.workers
+    return name, int(workers) if workers else usual

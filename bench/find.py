@@ -24,13 +24,13 @@ from bench.progress import Progress
 from bench.records import RunFolder, write_json
 from bench.report import found as shown
 from bench.report.reading import Growing
-from bench.request import Request, assembled, check_tasks, resolve_box
+from bench.request import Request, assembled, check_tasks, resolve_box, slips
 from bench.spec import MOST_WORKERS, Experiment, SpecError
 from bench.stack.box import detect_caps
 from bench.stack.services import Services
 from bench.stack.systems import SYSTEMS
 from bench.sweep import Result
-from bench.units import parse_share
+from bench.units import parse_duration, parse_length, parse_share
 
 USUAL_RUNGS = 10
 """Trials that a search takes as a rule, for the ETA."""
@@ -120,36 +120,37 @@ def made(wish: Wish) -> Experiment:
     wrong = [f"no system {name!r}; there are {there}" for name in _systems(wish) if name not in known]
     if wish.against == wish.system:
         wrong.append(f"--against {wish.against}: that is the system itself")
+    wrong += slips(
+        ("--window", wish.window, parse_length),
+        ("--warmup", wish.warmup, parse_duration),
+        ("--deadline", wish.deadline, parse_length),
+    )
+    if wrong:
+        raise SpecError("\n".join(wrong))
     parts = [
         {
             "name": "find",
             "shows": "load",
-            "systems": [name for name in _systems(wish) if name in known] or list(SYSTEMS),
+            "systems": list(_systems(wish)),
             "workers": list(wish.workers),
             "rates": ["1C"],
             "warmup": wish.warmup,
             "window": wish.window,
         }
     ]
-    try:
-        experiment = assembled(
-            base,
-            "bench find",
-            task=wish.task,
-            value=wish.input,
-            deadline=wish.deadline,
-            name="find",
-            title=f"How much {wish.system} sustains within {wish.slo}",
-            repeats=1,
-            reference_workers=wish.workers[0],
-            parts=parts,
-            seed=wish.seed,
-        )
-    except SpecError as error:
-        wrong.append(str(error))
-    if wrong:
-        raise SpecError("\n".join(wrong))
-    return experiment
+    return assembled(
+        base,
+        "bench find",
+        task=wish.task,
+        value=wish.input,
+        deadline=wish.deadline,
+        name="find",
+        title=f"How much {wish.system} sustains within {wish.slo}",
+        repeats=1,
+        reference_workers=wish.workers[0],
+        parts=parts,
+        seed=wish.seed,
+    )
 
 
 class _Searching:

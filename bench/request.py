@@ -1,5 +1,7 @@
 """What is asked for: an experiment, perhaps with a function or URL of the user's own in it."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from bench.records import RunFolder, RunFolderError
 from bench.spec import Experiment, GeneratorSpec, PartSpec, SpecError, made
 from bench.stack.box import Caps, cores_for
 from bench.stack.systems import SYSTEMS
-from bench.units import format_size, parse_duration
+from bench.units import format_size, parse_length
 from workloads import InvalidInput, UnknownTask, load_task
 
 EXTERNAL = "external"
@@ -82,13 +84,35 @@ def assembled(
 
 def with_deadline(experiment: Experiment, text: str) -> Experiment:
     """Set D, and with it the gateway's limit. Raises SpecError when `text` is no duration above 0."""
+    if wrong := slips(("--deadline", text, parse_length)):
+        raise SpecError(wrong[0])
+    return experiment.model_copy(update={"deadline": parse_length(text), "gateway_timeout": None})
+
+
+def read_input(path: Path | None) -> Any:
+    """The input that each job is given; None without a file. Raises SpecError."""
+    if path is None:
+        return None
     try:
-        deadline = parse_duration(text)
-    except ValueError as error:
-        raise SpecError(f"--deadline: {error}") from None
-    if deadline.amount <= 0:
-        raise SpecError(f"--deadline {text}: must be above 0")
-    return experiment.model_copy(update={"deadline": deadline, "gateway_timeout": None})
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SpecError(f"--input {path}: not a JSON file that can be read ({error})") from None
+
+
+def slips(*given: tuple[str, str | None, Callable[[str], object]]) -> list[str]:
+    """Say what is wrong with options, a line for each: `--window 0s: must be above 0`.
+
+    Each is given by its name, its text (None where it was left out), and what reads it or raises ValueError.
+    """
+    wrong = []
+    for option, text, read in given:
+        try:
+            if text is not None:
+                read(text)
+        except ValueError as error:
+            why = str(error).removeprefix(repr(text)).removeprefix(" is").lstrip(": ")
+            wrong.append(f"{option} {text}: {why}")
+    return wrong
 
 
 def with_processes(experiment: Experiment, processes: int) -> Experiment:
@@ -118,6 +142,8 @@ def resumed(path: Path) -> Request:
 def for_url(experiment: Experiment, url: str) -> Experiment:
     """Let every part drive the service at `url`; parts that need a box or a worker count are left out.
 
+    The title says so: the experiment's own names systems that are not run.
+
     Raises SpecError when that is no URL of a service, or no part is left.
     """
     parts_of_it = urlsplit(url)
@@ -130,7 +156,7 @@ def for_url(experiment: Experiment, url: str) -> Experiment:
     ]
     if not parts:
         raise SpecError(f"{experiment.name}: no part of it makes sense for --url {url}")
-    return experiment.model_copy(update={"parts": parts})
+    return experiment.model_copy(update={"title": f"The service at {url}", "parts": parts})
 
 
 def systems(experiment: Experiment, url: str | None) -> dict[str, System]:

@@ -130,8 +130,9 @@ def bring_up(chosen: Chosen) -> str:
     stack = OwnStack(
         [
             *(chosen.system, "--workers", str(chosen.workers), "--task", work.task),
-            *("--input", json.dumps(work.value), "--deadline", f"{work.deadline:.3f}s"),
+            *("--deadline", f"{work.deadline:.3f}s"),
         ],
+        work.value,
         logs=chosen.records / "stack" if chosen.records else None,
     )
     print(f"queuebench: bringing up {chosen.system} …", file=sys.stderr)  # noqa: T201 - for a person - takes seconds

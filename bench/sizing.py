@@ -166,10 +166,7 @@ def _objectives(text: str) -> tuple[Objective, ...]:
 
 
 def _rate(text: str) -> float:
-    given = _read("--rate", text, parse_rate)
-    if given.in_capacities:
-        raise SpecError(f'--rate {text}: give jobs a second, as in "4/s" or "1000000/day"')
-    return given.amount
+    return _read("--rate", text, lambda given: parse_rate(given, relative=False)).amount
 
 
 def _seconds(option: str, text: str, above: float | None = None) -> float:

@@ -56,6 +56,14 @@ def parse_duration(text: object) -> Duration:
     return Duration(amount, True) if unit == "S" else Duration(amount * _SECONDS[unit])
 
 
+def parse_length(text: object) -> Duration:
+    """Read a duration above 0. Raises ValueError like `parse_duration`."""
+    length = parse_duration(text)
+    if length.amount <= 0:
+        raise ValueError(f"{text!r}: must be above 0")
+    return length
+
+
 def parse_size(text: object) -> int:
     """Read a size into bytes. Raises ValueError with an example of what would be right."""
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
@@ -64,11 +72,17 @@ def parse_size(text: object) -> int:
     return int(float(match[1]) * _BYTES[match[2]])
 
 
-def parse_rate(text: object) -> Rate:
-    """Read an arrival rate. Raises ValueError with an example of what would be right."""
+def parse_rate(text: object, *, relative: bool = True) -> Rate:
+    """Read an arrival rate. Raises ValueError with an example of what would be right.
+
+    `relative`: it may be a multiple of C, where there is a C.
+    """
     match = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
+    example = '"4/s", "90/min" or "1.2C"' if relative else '"4/s", "90/min" or "1000000/day"'
     if match is None:
-        raise ValueError(f'{text!r} is not a rate; write for example "4/s", "90/min" or "1.2C"')
+        raise ValueError(f"{text!r} is not a rate; write for example {example}")
+    if match[2] == "C" and not relative:
+        raise ValueError(f"{text!r}: the capacity is not known here; write for example {example}")
     amount, unit = float(match[1]), match[2]
     if amount <= 0:
         raise ValueError(f"{text!r}: a rate must be above 0")

@@ -19,13 +19,14 @@ from bench.environment import usable_cores
 from bench.expand import capacity, default_cpus
 from bench.interrupt import Interrupted, interruptible
 from bench.plan import Box, Load, Trial, Work
+from bench.request import read_input, slips
 from bench.spec import SpecError
 from bench.stack.box import detect_caps
 from bench.stack.calibrate import calibrate
 from bench.stack.deploy import Deployment, deployment
 from bench.stack.services import Services
 from bench.stack.systems import SYSTEMS, uses_queue
-from bench.units import format_size, parse_duration, parse_size
+from bench.units import format_size, parse_length, parse_size
 from workloads import WorkloadError, load_task
 
 GUESS = 10.0
@@ -45,8 +46,8 @@ class Wish:
     system: str
     workers: int = 2
     task: str = "spin"
-    job_input: str | None = None
-    """JSON text; None: the task's example."""
+    input_file: Path | None = None
+    """JSON; None: the task's example."""
     deadline: str = "60s"
     """The gateway's limit."""
     cpus: float | None = None
@@ -107,21 +108,20 @@ def resolve(wish: Wish, folder: Path) -> Trial:
         wrong.append("--port must be from 1 to 65535")
     box, wrong_box = _box(wish)
     wrong += wrong_box
+    wrong += slips(("--deadline", wish.deadline, parse_length))
     try:
         value = _input(wish)
-        deadline = parse_duration(wish.deadline)
-    except (ValueError, WorkloadError) as error:
+    except (SpecError, WorkloadError) as error:
         wrong.append(str(error))
     if wrong:
         raise SpecError("\n".join(wrong))
+    deadline = parse_length(wish.deadline)
     system = replace(SYSTEMS[wish.system], workers=wish.workers)
     nominal = None if ":" in wish.task else load_task(wish.task).nominal(value)
     if nominal is None and (system.kind == "bounded" or deadline.in_service_times):
         nominal = calibrate(wish.task, value, box, folder=folder / "logs", threads=False).wall
     service_time = nominal if nominal is not None else GUESS
     seconds = deadline.seconds(service_time)
-    if seconds <= 0:
-        raise SpecError("--deadline must be above 0")
     work = Work(wish.task, value, service_time=service_time, cpu_time=service_time)
     able = capacity(system.kind, system.workers, work, box.cpus)
     return Trial(
@@ -158,14 +158,13 @@ def _box(wish: Wish) -> tuple[Box, list[str]]:
 
 
 def _input(wish: Wish) -> Any:
-    """Return the job's input. Raises ValueError or WorkloadError with one clear line."""
-    if wish.job_input is not None:
-        try:
-            value = json.loads(wish.job_input)
-        except ValueError as error:
-            raise ValueError(f"--input {wish.job_input!r} is not JSON: {error}") from None
+    """Return the job's input. Raises SpecError or WorkloadError with one clear line."""
+    if wish.input_file is not None:
+        value = read_input(wish.input_file)
     elif ":" in wish.task:
-        raise ValueError("--input is needed: only you know an input for a function of your own")
+        raise SpecError(
+            "--input is needed: a JSON file with an input for this function of your own, which only you know"
+        )
     else:
         value = load_task(wish.task).example
     # A function of the user's own is imported by the servers, not here: it may be a model of gigabytes.

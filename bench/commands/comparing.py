@@ -19,7 +19,6 @@ from bench.commands.options import (
     Task,
     Warmup,
     command_line,
-    read_input,
 )
 from bench.console import terminal
 from bench.folders import REPORTS
@@ -64,7 +63,7 @@ def ab_command(
     reports: Reports = REPORTS,
 ) -> None:
     """Run two systems in turns under the same load, and compare them: the honest way on a noisy machine."""
-    from bench import ab, compare
+    from bench import ab, compare, request
 
     wish = ab.Wish(
         a=system_a,
@@ -74,7 +73,7 @@ def ab_command(
         window=window,
         warmup=warmup,
         task=task,
-        input=read_input(input_file),
+        input=request.read_input(input_file),
         deadline=deadline,
         seed=seed,
         experiment=experiment,
@@ -114,7 +113,7 @@ def find_command(
         workers=find.counts(workers),
         against=against,
         task=task,
-        input=read_input(input_file),
+        input=request.read_input(input_file),
         deadline=deadline,
         window=window,
         warmup=warmup,

@@ -14,7 +14,6 @@ from bench.commands.options import (
     Reports,
     Slo,
     command_line,
-    read_input,
 )
 from bench.console import terminal
 from bench.folders import REPORTS
@@ -59,7 +58,9 @@ def run_command(
     """Run an experiment and build its page; fails where an objective (--slo) is missed."""
     from bench import outputs, request, spec
 
-    if (experiment is None) == (resume is None):
+    if experiment is not None and resume is not None:
+        raise spec.SpecError("give an experiment or --resume, not both: the run knows what it measures")
+    if experiment is None and resume is None:
         ours = ", ".join(spec.built_in_names())
         raise spec.SpecError(f"give an experiment ({ours} or a file) or --resume RUN")
     line = command_line()
@@ -74,7 +75,7 @@ def run_command(
         chosen = chosen.model_copy(update={"seed": seed})
     if task is not None or input_file is not None:
         own = task or (request.ANY if url else chosen.task)
-        chosen = request.for_own_task(chosen, own, read_input(input_file))
+        chosen = request.for_own_task(chosen, own, request.read_input(input_file))
     if deadline is not None:
         chosen = request.with_deadline(chosen, deadline)
     if generator_processes is not None:
@@ -137,7 +138,7 @@ def up_command(
     system: Annotated[str, typer.Argument(help="blocking, gunicorn, bounded, as-published, queued, …")],
     workers: Annotated[int, typer.Option(help="gunicorn processes or queue workers.")] = 2,
     task: Annotated[str, typer.Option(help="Built-in task, or package.module:function.")] = "spin",
-    job_input: Annotated[str | None, typer.Option("--input", help="Input as JSON text.")] = None,
+    input_file: Input = None,
     deadline: Annotated[str, typer.Option(help="The gateway's limit.")] = "60s",
     cpus: Annotated[float | None, typer.Option(help="vCPU of the box.")] = None,
     memory: Annotated[str, typer.Option(help="Memory of the box.")] = "2GiB",
@@ -152,7 +153,7 @@ def up_command(
         system=system,
         workers=workers,
         task=task,
-        job_input=job_input,
+        input_file=input_file,
         deadline=deadline,
         cpus=cpus,
         memory=memory,

@@ -1,10 +1,9 @@
 """Options that several verbs have, and how their values are read."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -41,15 +40,3 @@ MARGIN = "5%,1pp"
 def command_line() -> str:
     """The line that repeats this call."""
     return shlex.join(["bench", *sys.argv[1:]])
-
-
-def read_input(path: Path | None) -> Any:
-    """The input that each job is given; None without a file. Raises SpecError."""
-    from bench.spec import SpecError
-
-    if path is None:
-        return None
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise SpecError(f"--input {path}: not a JSON file that can be read ({error})") from None

@@ -300,12 +300,9 @@ def _seconds(option: str, text: str, service_time: float | None) -> float:
 
 def _rate(text: str) -> float:
     try:
-        rate = parse_rate(text if any(c in text for c in "/C") else f"{text}/s")
+        return parse_rate(text if any(c in text for c in "/C") else f"{text}/s", relative=False).amount
     except ValueError as error:
         raise LoadError(f"--rate: {error}") from None
-    if rate.in_capacities:
-        raise LoadError(f'--rate {text}: the capacity is not known here; write for example "4/s"')
-    return rate.amount
 
 
 def _whole(option: str, text: object, least: int) -> int:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from bench.load.errors import LoadError
 from bench.load.parent import told_of_parents_end
@@ -20,9 +21,12 @@ GRACE = 30.0
 class OwnStack:
     """`bench up …` as a child process."""
 
-    def __init__(self, arguments: Sequence[str], logs: Path | None) -> None:
-        """Take what follows `bench up` on the command line, and where logs go; None: away with them."""
+    def __init__(self, arguments: Sequence[str], value: Any, logs: Path | None) -> None:
+        """Take what follows `bench up` on the command line, the `value` each job is given, and where logs go;
+        None: away with them.
+        """
         self._arguments = list(arguments)
+        self._value = value
         self._logs = logs
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[str] | None = None
@@ -36,8 +40,12 @@ class OwnStack:
         if logs is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="queuebench-", ignore_cleanup_errors=True)
             logs = Path(self._temporary.name)
+        logs.mkdir(parents=True, exist_ok=True)
+        given = logs / "input.json"
+        given.write_text(json.dumps(self._value))
+        words = ("--input", str(given), "--logs", str(logs), "--json")
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench", "up", *self._arguments, "--logs", str(logs), "--json"],
+            [sys.executable, "-m", "bench", "up", *self._arguments, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,

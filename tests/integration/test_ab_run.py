@@ -66,14 +66,14 @@ def test_two_systems_run_in_turns_and_are_compared(tmp_path):
     ("arguments", "words"),
     [
         (["queued:2", "nobody:2"], "nobody:2: not a system"),
-        (["queued:0", "queued:2"], "parts.0.workers.0"),
-        (["queued:2", "gunicorn:2", "--load", "much"], "'much' is not a rate"),
+        (["queued:0", "queued:2"], "queued:0: workers must be 1 or more"),
+        (["queued:2", "gunicorn:2", "--load", "much"], "--load much: not a rate"),
         (["queued:2", "gunicorn:2", "--window", "0s"], "must be above 0"),
         (["queued:2", "gunicorn:2", "--fail-on", "p95"], "--fail-on: 'p95' is not a limit"),
         (["queued:2", "gunicorn:2", "--format", "pdf"], "--format pdf: choose from"),
         (["queued:2", "gunicorn:2", "--task", "none:such"], "none"),
         (["queued:2", "gunicorn:2", "--experiment", "missing.toml"], "missing.toml"),
-        (["queued:2"], "Missing argument"),
+        (["queued:2"], "system_b is needed"),
     ],
 )
 def test_bad_usage_is_told_and_nothing_is_started(tmp_path, arguments, words):

@@ -222,6 +222,7 @@ def test_a_function_of_ones_own_is_measured_first_and_then_compared(tmp_path):
 def test_a_service_that_already_runs_is_driven_and_the_page_says_so(tmp_path):
     """`--url`: nothing started, nothing capped."""
     (tmp_path / "my.toml").write_text(TINY)
+    (tmp_path / "input.json").write_text('{"seconds": 0.05}')
     up = subprocess.Popen(
         [
             sys.executable,
@@ -232,7 +233,7 @@ def test_a_service_that_already_runs_is_driven_and_the_page_says_so(tmp_path):
             "--task",
             "spin",
             "--input",
-            '{"seconds": 0.05}',
+            "input.json",
             "--json",
             "--logs",
             "up",

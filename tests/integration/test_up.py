@@ -146,9 +146,10 @@ def test_interrupted_while_it_comes_up(up: Callable[..., Up]) -> None:
     assert gone([], coming.process.pid)
 
 
-def test_a_person_reads_where_it_is_and_how_to_load_it(up: Callable[..., Up]) -> None:
+def test_a_person_reads_where_it_is_and_how_to_load_it(up: Callable[..., Up], tmp_path: Path) -> None:
     """URLs, logs, and commands to copy."""
-    held = up("blocking", "--task", "sleep", "--input", "0.01", "--deadline", "2s")
+    (tmp_path / "input.json").write_text("0.01")
+    held = up("blocking", "--task", "sleep", "--input", "input.json", "--deadline", "2s")
     said = held.announcement()
     assert "blocking is up" in said
     assert "504 after 2 s" in said
@@ -185,7 +186,8 @@ def test_a_port_asked_for_is_used(up: Callable[..., Up]) -> None:
 def test_a_function_of_the_users_is_found_where_they_are(up: Callable[..., Up], tmp_path: Path) -> None:
     """Their module need not be installed."""
     (tmp_path / "my_model.py").write_text("def predict(x):\n    return x * 2\n")
-    held = up("gunicorn", "--task", "my_model:predict", "--input", "21", "--json")
+    (tmp_path / "input.json").write_text("21")
+    held = up("gunicorn", "--task", "my_model:predict", "--input", "input.json", "--json")
     run_jobs("gunicorn", held.facts()["base_url"], 21, 1, timeout=PATIENCE)
     assert held.end(signal.SIGTERM)[0] == 0
 

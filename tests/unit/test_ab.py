@@ -54,8 +54,31 @@ def test_an_experiment_file_lends_systems_task_and_box(tmp_path):
     ]
 
 
-def test_everything_that_is_wrong_is_told_at_once():
-    """Two slips, two lines."""
+def told(wish):
+    """What is wrong with it, line by line."""
     with pytest.raises(SpecError) as caught:
-        experiment(Wish("queued:2", "gunicorn:2", window="soon", deadline="later"))
-    assert len(str(caught.value).splitlines()) >= 2
+        experiment(wish)
+    return str(caught.value).splitlines()
+
+
+def test_everything_that_is_wrong_is_told_at_once():
+    """A line for each slip, in the words of the user, though both parts of the experiment have it."""
+    assert told(Wish("queued:0", "nobody:2", load="5", window="0s", warmup="x", deadline="later")) == [
+        "queued:0: workers must be 1 or more",
+        'nobody:2: not a system; write for example "queued:2". There are as-published, '
+        "as-published-restarted, blocking, bounded, gunicorn, queued, queued-api.",
+        '--load 5: not a rate; write for example "4/s", "90/min" or "1.2C"',
+        "--window 0s: must be above 0",
+        '--warmup x: not a duration; write for example "250ms", "1.5s", "2min" or "6S"',
+        '--deadline later: not a duration; write for example "250ms", "1.5s", "2min" or "6S"',
+    ]
+    assert told(Wish("queued:2", "gunicorn:2", load="0C")) == ["--load 0C: a rate must be above 0"]
+    assert told(Wish("queued:999", "queued:999")) == ["queued:999: workers must be at most 256"]
+
+
+def test_threads_do_not_come_in_workers():
+    """A count that would be dropped without a word is refused; 1 is what the comparison itself prints."""
+    assert told(Wish("queued:2", "blocking:2")) == [
+        "blocking:2: its threads do not come in workers; write blocking"
+    ]
+    assert {t.system.name for t in trials(Wish("queued:2", "blocking:1"))} == {"queued", "blocking"}

@@ -33,6 +33,8 @@ def said(
         ("ab a b --pairs 0", "--pairs 0: must be 1 or more (bench ab --help)"),
         ("soak --minutes long", "--minutes long: not a number (bench soak --help)"),
         ("doctor foo", "foo: more than is asked for (bench doctor --help)"),
+        ("run quick --resume x", "give an experiment or --resume, not both: the run knows what it measures"),
+        ("up queued --deadline 0s", "--deadline 0s: must be above 0"),
         ("run quick --task a:x", "task a:x: importing a failed: ModuleNotFoundError: No module named 'a'"),
     ],
 )

@@ -47,6 +47,7 @@ def test_a_url_replaces_every_system_and_drops_what_needs_a_box():
     there = request.for_url(spec.load("quick"), "http://127.0.0.1:1")
     assert [p.name for p in there.parts] == ["load", "burst"]
     assert {s for p in there.parts for s in p.systems} == {"external"}
+    assert there.title == "The service at http://127.0.0.1:1"
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_that_no_number_is_enough_is_an_answer_too(
     ("option", "value", "says"),
     [
         ("--rate", "4", "--rate: '4' is not a rate"),
-        ("--rate", "1.2C", "--rate 1.2C: give jobs a second"),
+        ("--rate", "1.2C", "--rate: '1.2C': the capacity is not known here"),
         ("--service-time", "0s", "must be above 0"),
         ("--service-time", "2S", "give it in seconds"),
         ("--service-time", "soon", "is not a duration"),

@@ -40,6 +40,14 @@ def test_what_is_no_size_is_refused_with_an_example(bad):
         parse_size(bad)
 
 
+@pytest.mark.parametrize("text", ["4", "4C"])
+def test_where_there_is_no_c_nobody_is_told_to_write_one(text):
+    """`bench plan` has no capacity to take a share of."""
+    with pytest.raises(ValueError, match=r'"1000000/day"$') as caught:
+        parse_rate(text, relative=False)
+    assert "1.2C" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("text", "rate"), [("4/s", 4), ("90/min", 1.5), ("3600/h", 1), ("1.2C", 7.2)])
 def test_a_rate_is_per_time_or_a_multiple_of_c(text, rate):
     """C is resolved with the reference capacity (6 jobs/s here)."""
