@@ -33,8 +33,16 @@ class LiveLine:
         """Change the line; False where there is none, so that the caller may print one."""
         if self._live is None:
             return False
-        self._live.update(Text(text))
+        self._live.update(Text(fitted(text, self._console.width)))
         return True
+
+
+def fitted(text: str, width: int) -> str:
+    """Cut a line to one of the terminal's, but never its ETA, which comes last."""
+    if len(text) <= width:
+        return text
+    eta = text[text.rfind("  ETA ") :] if "  ETA " in text else ""
+    return text[: max(0, width - 1 - len(eta))] + "…" + eta
 
 
 class Progress(LiveLine):
@@ -79,7 +87,10 @@ class Progress(LiveLine):
         if self._live is None:
             line += f", ETA {clock(self._eta)}"
         self._console.print(
-            line + (f": {result.reason}" if result.reason else ""), highlight=False, markup=False
+            line + (f": {result.reason}" if result.reason else ""),
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
 
 

@@ -1,6 +1,7 @@
 """`bench run`: an experiment from its file to its page."""
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -15,6 +16,9 @@ from bench.stack.box import Caps, detect_caps
 from bench.stack.services import Services
 from bench.sweep import Result
 from bench.units import format_size
+
+if TYPE_CHECKING:
+    from bench.report import Built
 
 
 def run(request: Request, console: Console) -> int:
@@ -39,11 +43,19 @@ def run(request: Request, console: Console) -> int:
             built = report.build_and_tell(folder.path)
     except Interrupted:
         return _interrupted(folder, console)
-    console.print(built.words, highlight=False, markup=False)
-    console.print(f"\nReport: {built.page}", highlight=False, soft_wrap=True)
+    tell(console, built)
     if any(result.status == "failed" for result in results.values()):
         return exits.FAILED
     return exits.FINE if all(f.validity.believable for f in built.analysis.done) else exits.INVALID
+
+
+def tell(console: Console, built: "Built") -> None:
+    """The verdict, what to know, and where the page is."""
+    from bench.report import summary
+
+    words = summary.terminal(built.analysis, None if console.soft_wrap else console.width)
+    console.print(words, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"\nReport: {built.page}", highlight=False, soft_wrap=True)
 
 
 def _measure(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[str, Result]:

@@ -29,5 +29,5 @@ class Show(LiveLine):
             self._plain(line)
 
     def _plain(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False)
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         self._last = time.monotonic()

@@ -94,7 +94,7 @@ def report_command(
     markdown: Markdown = None,
 ) -> None:
     """Rebuild charts, page and summary of a run from its raw records, and check objectives (--slo)."""
-    from bench import outputs, report
+    from bench import outputs, report, run
 
     wanted = outputs.outputs(slo or (), junit, as_json, markdown)
     if _is_of_another_verb(run_folder, terminal(), refuse=bool(wanted)):
@@ -102,8 +102,7 @@ def report_command(
     outputs.fit_run(wanted, run_folder)
     built = report.build_and_tell(run_folder)
     console = terminal()
-    console.print(built.words, highlight=False, markup=False)
-    console.print(f"\nReport: {built.page}", highlight=False, soft_wrap=True)
+    run.tell(console, built)
     raise typer.Exit(outputs.deliver(built.analysis, wanted, console))
 
 

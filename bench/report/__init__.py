@@ -16,8 +16,6 @@ class Built:
     """What became of a run folder."""
 
     page: Path
-    words: str
-    """The verdict and what to know, for a terminal."""
     analysis: Analysis
 
 
@@ -49,9 +47,9 @@ def build_and_tell(run: Path) -> Built:
     (run / "summary.md").write_text(summary.markdown(analysis), encoding="utf-8")
     index = run / "index.html"
     index.write_text(page.render(analysis, shown, shared.palette), encoding="utf-8")
-    return Built(index, summary.terminal(analysis), analysis)
+    return Built(index, analysis)
 
 
-def summary_text(run: Path) -> str:
-    """The verdict and what to know, for a terminal. Raises RunFolderError like `build`."""
-    return summary.terminal(read(run))
+def summary_text(run: Path, width: int | None = None) -> str:
+    """The verdict and what to know, for a terminal of so many columns. Raises RunFolderError like `build`."""
+    return summary.terminal(read(run), width)

@@ -7,7 +7,6 @@ from bench.analysis import Analysis, Figures
 from bench.analysis.words import figure, seconds, size
 from bench.report.columns import took_place
 
-WIDTH = 100
 HEADINGS = ("part", "system", "workers", "load", "validity", "λ, jobs/s", "arrivals", "in time", "late",
             "rejected", "failed", "lost", "unfinished", "p50", "p95")  # fmt: skip
 
@@ -37,11 +36,11 @@ def markdown(analysis: Analysis, objectives: Sequence[str] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
-def terminal(analysis: Analysis) -> str:
-    """The verdict and what to know, wrapped for a terminal."""
-    blocks = [_fill(analysis.verdict.lead)]
-    blocks += [_item(f"{f.label}: {f.more}") for f in analysis.verdict.findings if f.more]
-    notes = [_item(n.text, "! " if n.tone != "note" else "· ") for n in analysis.notes]
+def terminal(analysis: Analysis, width: int | None = None) -> str:
+    """The verdict and what to know, wrapped to a terminal of so many columns; None: whole lines."""
+    blocks = [_fill(analysis.verdict.lead, width)]
+    blocks += [_fill(f"{f.label}: {f.more}", width, "- ") for f in analysis.verdict.findings if f.more]
+    notes = [_fill(n.text, width, "! " if n.tone != "note" else "· ") for n in analysis.notes]
     return "\n".join([*blocks, *(["", *notes] if notes else [])])
 
 
@@ -56,17 +55,15 @@ def conditions(analysis: Analysis) -> str:
     return f"{box} · S {seconds(run.service_time)} · D {seconds(run.deadline)}"
 
 
-def _item(text: str, mark: str = "- ") -> str:
-    return _fill(text, initial_indent=mark, subsequent_indent="  ")
-
-
-def _fill(text: str, *, initial_indent: str = "", subsequent_indent: str = "") -> str:
+def _fill(text: str, width: int | None, mark: str = "") -> str:
+    if width is None:
+        return mark + text
     # Names of trials and paths are to be copied: never broken.
     return textwrap.fill(
         text,
-        WIDTH,
-        initial_indent=initial_indent,
-        subsequent_indent=subsequent_indent,
+        width,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
         break_on_hyphens=False,
         break_long_words=False,
     )

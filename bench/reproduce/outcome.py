@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import UndefinedError
 from markupsafe import Markup
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from bench import report
 from bench.analysis.words import count, listing, percent, seconds
@@ -23,6 +23,8 @@ from bench.reproduce.verdicts import Told, as_json, exit_code
 FORMAT = 1
 """Version of reproduce.json."""
 FILE = "reproduce.json"
+ROOM = 120
+"""Columns of a terminal that has room for the source of each claim."""
 
 
 def write(folder: Path, state: Mapping[str, Any], told: Sequence[Told], wanted: Needs) -> int:
@@ -72,7 +74,9 @@ def build(folder: Path) -> Path:
 def present(folder: Path, console: Console) -> None:
     """The table on the terminal, and where the page is. Raises RunFolderError."""
     data = read(folder)
-    table = Table("claim", "experiment", "measured", "verdict", "recorded", show_lines=True)
+    longest = max((len(c["claim"]) for c in data["claims"]), default=0)
+    claim = Column("claim", min_width=min(longest, console.width // 2))
+    table = Table(claim, "experiment", "measured", "verdict", "recorded", show_lines=True)
     for c in data["claims"]:
         more = "".join(f"\n{label}: {text}" for label, text in c["also"].items())
         mark = "" if not c["differs"] else " (here)" if c["absolute"] else " ✗"
@@ -90,9 +94,14 @@ def present(folder: Path, console: Console) -> None:
 
 def show_claims(claims: Sequence[Claim], console: Console) -> None:
     """What is claimed, by whom, and how it came out."""
-    table = Table("claim", "in words", "source", "recorded")
+    table = Table(Column("claim", no_wrap=True), "in words")  # the claim's name is what --only takes
+    sourced = console.width >= ROOM
+    if sourced:
+        table.add_column("source")
+    table.add_column("recorded", no_wrap=True)
     for claim in claims:
-        table.add_row(claim.id, claim.spec.text, claim.spec.source, claim.spec.expected)
+        source = [claim.spec.source] if sourced else []
+        table.add_row(claim.id, claim.spec.text, *source, claim.spec.expected)
     console.print(table, highlight=False, markup=False)
 
 

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from bench import cli, exits
+from bench.reproduce.claim import built_in
 
 
 def said(
@@ -48,3 +49,14 @@ def test_without_any_word_it_says_what_there_is(monkeypatch, capsys):
     code, out, err = said(monkeypatch, capsys)
     assert (code, err) == (exits.FINE, "")
     assert all(verb in out for verb in cli.VERBS)
+
+
+def test_the_names_that_only_takes_are_whole_on_eighty_columns(monkeypatch, capsys):
+    """`bench reproduce --list` is where they are copied from; who claimed it is shown where there is room."""
+    names = [claim.id for claim in built_in()]
+    for columns, sourced in (("80", False), ("160", True)):
+        monkeypatch.setenv("COLUMNS", columns)
+        code, out, _ = said(monkeypatch, capsys, "reproduce", "--list")
+        assert code == exits.FINE
+        assert all(f" {name} " in out for name in names)
+        assert ("source" in out.splitlines()[1]) is sourced

@@ -97,7 +97,7 @@ def test_it_says_where_its_figures_come_from(monkeypatch, capsys) -> None:
     assert "As measured with queued × 3 on sleep in a box of 1.5 vCPU" in out
     assert "a poll every 500 ms" in out
     assert out.count("predicted") == 4
-    assert "per million jobs" in out
+    assert "million" in out
 
 
 def test_the_busiest_hour_is_planned_for_and_the_day_is_paid(monkeypatch, capsys) -> None:

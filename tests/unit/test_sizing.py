@@ -30,7 +30,7 @@ def test_the_answer_and_its_neighbours_are_shown(
     assert (code, err) == (0, "")
     assert "4 jobs/s of 500 ms, all alike: they keep 2 workers busy." in out
     assert "3 workers suffice for p95<1.1s, with 3 vCPU." in out
-    assert "grows for ever" in out
+    assert "∞" in out
     assert "3 ✓" in out
     assert "M/D/c" in out
     # three cores at 0.05 an hour do 14,400 jobs in that hour
@@ -89,6 +89,21 @@ def test_what_makes_no_sense_is_one_line(
     assert (code, out) == (2, "")
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_the_table_is_whole_on_eighty_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No heading and no figure is cut, with all the columns there are."""
+    monkeypatch.setenv("COLUMNS", "80")
+    asked = ("--rate", "4/s", "--service-time", "500ms", "--slo", "p50<1s,p95<2s,p99<3s,p99.9<4s")
+    _, out, _ = run(monkeypatch, capsys, *asked, "--price", "0.04")
+    assert "…" not in out
+    assert "workers" in out
+    table = [line.split("  ") for line in out.splitlines() if line.startswith(" 3 ✓")]
+    assert [cell.strip() for cell in table[0] if cell.strip()] == [
+        *("3 ✓", "67 %", "43 %", "617 ms", "500 ms", "1 s", "1.4 s", "1.9 s", "3", "8.33"),
+    ]
 
 
 def test_shared_cores_are_part_of_the_answer(
