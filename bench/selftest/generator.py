@@ -14,8 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import exits, generator_limit
+from bench import exits, folders, generator_limit
 from bench.analysis.trial.generator import Limit, Way
+from bench.console import terminal
 from bench.environment import usable_cores
 from bench.interrupt import Interrupted, interruptible
 from bench.load.assignment import MAX_IN_FLIGHT
@@ -55,9 +56,11 @@ def run(
 ) -> int:
     """Find the limits, print them, and keep them beside the reports.
 
-    Returns an exit code: 3 when the machine was too busy for some of them; the others are kept.
+    Returns an exit code: 3 when the machine was too busy for some of them; the others are kept. Raises
+    SpecError where they can't be kept.
     `processes`: how many to try; left out: 1, 2, 4, … and as many as there are cores.
     """
+    folders.check("the limits are kept in", reports)
     wanted = processes or counts(usable_cores())
     searches: list[tuple[Way, int]] = [(way, number) for way in KINDS for number in wanted]
     progress = Progress(console)
@@ -188,4 +191,4 @@ def beside(console: Console) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(Console()))
+    sys.exit(run(terminal()))

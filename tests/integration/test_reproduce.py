@@ -182,7 +182,7 @@ def test_ctrl_c_in_the_middle_of_a_lab_leaves_nothing(tmp_path):
     [
         (["--only", "99"], "--only 99: no such claim; there are 01-factorial"),
         (["--claims", "mine"], "column.toml: crash has no 'shares'; there are lost_auto_ack"),
-        (["--only", "13", "--output", "full"], "--output full: there is something already"),
+        (["--only", "13", "--output", "full"], "--output full: there is something in it already"),
         (["--only", "13", "--output", "full/file/below"], "--output full/file/below: can't be made"),
     ],
 )
