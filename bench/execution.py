@@ -139,8 +139,8 @@ def begun(
         task, value = part_work(experiment, part)
         same = next((m for m in measured.values() if (m.task, m.input) == (task, value)), None)
         if same is None:
-            what = f"the service at {request.url}" if request.url else task
-            progress.stage(f"measuring the service time of {what}")
+            what = f"at {request.url}" if request.url else f"of {task}"
+            progress.stage(f"measuring the service time {what}")
         measured[part.name] = same or measure(part.name, task, value, request, box)
     works = {name: m.work for name, m in measured.items()}
     trials = expand(experiment, works, systems(experiment, request.url), box)

@@ -96,7 +96,8 @@ def read_input(path: Path | None) -> Any:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise SpecError(f"--input {path}: not a JSON file that can be read ({error})") from None
+        why = getattr(error, "strerror", None) or error
+        raise SpecError(f"--input {path}: not a JSON file that can be read ({why})") from None
 
 
 def slips(*given: tuple[str, str | None, Callable[[str], object]]) -> list[str]:
