@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from rich.console import Console
 
 from bench import exits
+from bench.analysis.words import count
 from bench.execution import Execution
 from bench.interrupt import Interrupted, interruptible
 from bench.plan import Box
@@ -41,9 +42,17 @@ def run(request: Request, console: Console) -> int:
         return _interrupted(folder, console)
     console.print(built.words, highlight=False, markup=False)
     console.print(f"\nReport: {built.page}", highlight=False, soft_wrap=True)
-    if any(result.status == "failed" for result in results.values()):
-        return exits.FAILED
-    return exits.FINE if all(f.validity.believable for f in built.analysis.done) else exits.INVALID
+    done = built.analysis.done
+    failed = any(result.status == "failed" for result in results.values())
+    hollow = sum(not f.validity.believable for f in done)
+    if hollow and not failed:
+        console.print(
+            f"Exit code {exits.INVALID}: {hollow} of {count(len(done), 'trial')} INVALID, for the reasons "
+            "above. They have no part in the verdict, which stands on the others.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return exits.FAILED if failed else exits.INVALID if hollow else exits.FINE
 
 
 def _measure(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[str, Result]:

@@ -8,6 +8,7 @@ from bench.analysis.words import figure, seconds, size
 from bench.report.columns import took_place
 
 WIDTH = 100
+PLAN_WORDS = "How many workers for a rate and a promise of your own"
 HEADINGS = ("part", "system", "workers", "load", "validity", "λ, jobs/s", "arrivals", "in time", "late",
             "rejected", "failed", "lost", "unfinished", "p50", "p95")  # fmt: skip
 
@@ -25,6 +26,8 @@ def markdown(analysis: Analysis, objectives: Sequence[str] = ()) -> str:
         "",
     ]
     lines += [f"- **{f.label}.** {_escaped(f.more)}" for f in analysis.verdict.findings if f.more]
+    if hint := plan_hint(analysis):
+        lines += ["", f"{PLAN_WORDS}: `{hint}`."]
     lines += ["", *_table(analysis)]
     if analysis.notes:
         lines += ["", "## To know", ""]
@@ -41,8 +44,17 @@ def terminal(analysis: Analysis) -> str:
     """The verdict and what to know, wrapped for a terminal."""
     blocks = [_fill(analysis.verdict.lead)]
     blocks += [_item(f"{f.label}: {f.more}") for f in analysis.verdict.findings if f.more]
+    if hint := plan_hint(analysis):
+        blocks.append(f"{PLAN_WORDS}: {hint}")
     notes = [_item(n.text, "! " if n.tone != "note" else "· ") for n in analysis.notes]
     return "\n".join([*blocks, *(["", *notes] if notes else [])])
+
+
+def plan_hint(analysis: Analysis) -> str:
+    """The command that goes on from this run to a rate of the reader's own; empty where it can't."""
+    if not analysis.verdict.findings or not analysis.groups.believable().loads or analysis.run.external:
+        return ""
+    return f"bench plan reports/{analysis.run.id} --rate 4/s --slo 'p95<2s'"
 
 
 def conditions(analysis: Analysis) -> str:
