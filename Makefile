@@ -3,8 +3,9 @@
 .PHONY: help setup bench chaos soak selftest test test-unit lint benchmark-harness benchmark-queue clean
 
 BIN := .venv/bin
-# Three at a time: integration tests wait half of their time. By file, so that files share what they start.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile
+# Four at a time: integration tests wait half of their time. By file, so that files share what they start, and in
+# the order of tests/conftest.py: xdist would put files of few tests last, and the longest are among them.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 export PYTHON
 
 help: ## show this
