@@ -3,8 +3,10 @@
 .PHONY: help setup bench chaos soak selftest test test-unit lint benchmark-harness benchmark-queue clean
 
 BIN := .venv/bin
-# Three at a time: integration tests wait half of their time. By file, so that files share what they start.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile
+# Four at a time: integration tests wait half of their time. By file, so that files share what they start, and in
+# the order of tests/conftest.py: xdist would put files of few tests last, and the longest are among them.
+# Bytecode is kept: hundreds of processes are started, and each would compile us, and each pytest all tests, anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 export PYTHON
 
 help: ## show this
