@@ -3,9 +3,9 @@
 .PHONY: help setup bench chaos soak selftest test test-unit lint benchmark-harness benchmark-queue clean
 
 BIN := .venv/bin
-# Four at a time, because integration tests wait half of their time; unit tests do not. By file, so that files share what they start, and in
-# the order of tests/conftest.py: xdist would put files of few tests last, and the longest are among them.
-# Bytecode is kept: hundreds of processes are started, and each would compile us, and each pytest all tests, anew.
+# Integration tests wait half of their time, so four files at a time; unit tests do not. By file, so that files share
+# what they start, and in the order of tests/conftest.py: xdist would put files of few tests last, and the longest
+# are among them. Bytecode is kept: hundreds of processes start, and each would compile us anew, and pytest all tests.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 export PYTHON
 
