@@ -77,7 +77,7 @@ def test_a_search_leaves_a_table_its_figures_and_a_page(tmp_path):
     assert counted.min() >= 60, "fewer arrivals judge nothing"
 
     failed = any(result["status"] == "failed" for result in state["results"].values())
-    fine = exits.FINE if low and knee["unmeasured"] is None else exits.INVALID  # a busy machine may hide the edge
+    fine = exits.FINE if low and knee["unmeasured"] is None else exits.INVALID  # else hidden
     assert running.returncode == (exits.FAILED if failed or low == 0 else fine), said
     (row,) = [line for line in said.splitlines() if line.startswith("│")]
     cells = [cell.strip() for cell in row.strip("│").split("│")]
