@@ -45,7 +45,7 @@ def terminal(analysis: Analysis) -> str:
     blocks = [_fill(analysis.verdict.lead)]
     blocks += [_item(f"{f.label}: {f.more}") for f in analysis.verdict.findings if f.more]
     if hint := plan_hint(analysis):
-        blocks.append(f"{PLAN_WORDS}: {hint}")
+        blocks += [f"{PLAN_WORDS}:", f"    {hint}"]
     notes = [_item(n.text, "! " if n.tone != "note" else "· ") for n in analysis.notes]
     return "\n".join([*blocks, *(["", *notes] if notes else [])])
 
