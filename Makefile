@@ -3,8 +3,10 @@
 .PHONY: help setup bench chaos soak selftest test test-unit lint benchmark-harness benchmark-queue clean
 
 BIN := .venv/bin
-# Three at a time: integration tests wait half of their time. By file, so that files share what they start.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile
+# Integration tests wait half of their time, so four files at a time; unit tests do not. By file, so that files share
+# what they start, and in the order of tests/conftest.py: xdist would put files of few tests last, and the longest
+# are among them. Bytecode is kept: hundreds of processes start, and each would compile us anew, and pytest all tests.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 export PYTHON
 
 help: ## show this
@@ -24,11 +26,11 @@ soak: setup ## half an hour at 80 % load: does anything grow? (ARGS="--minutes 5
 
 test: ## all tests, with real services (ARGS="-k box" to choose)
 	@scripts/setup --tests
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) -n 4 $(ARGS)
 
 test-unit: ## the tests that start nothing
 	@scripts/setup --tests --no-system
-	@$(PYTEST) tests/unit $(ARGS)
+	@$(PYTEST) -n logical --maxprocesses 8 tests/unit $(ARGS)
 
 lint: ## style, types, and which package may import which
 	@scripts/setup --tests --no-system

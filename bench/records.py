@@ -178,6 +178,10 @@ class RunFolder:
         pq.write_table(content, half, compression="zstd", write_page_checksum=True)
         half.replace(target)
 
+    def has(self, table: Table) -> bool:
+        """Whether anything was written into this table."""
+        return any((self.path / f"{table}.parquet").glob("*.parquet"))
+
     def read(
         self,
         table: Table,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bench import exits, folders
+from bench.analysis.words import count
 from bench.execution import Execution
 from bench.interrupt import Interrupted, interruptible
 from bench.plan import Box
@@ -44,9 +45,16 @@ def run(request: Request, console: Console) -> int:
     except Interrupted:
         return _interrupted(folder, console)
     tell(console, built)
-    if any(result.status == "failed" for result in results.values()):
-        return exits.FAILED
-    return exits.FINE if all(f.validity.believable for f in built.analysis.done) else exits.INVALID
+    done = built.analysis.done
+    failed = any(result.status == "failed" for result in results.values())
+    hollow = sum(not f.validity.believable for f in done)
+    if hollow and not failed:
+        console.print(
+            f"Exit code {exits.INVALID}: {hollow} of {count(len(done), 'trial')} INVALID, for the reasons "
+            "above. They have no part in the verdict, which stands on the others.",
+            highlight=False,
+        )
+    return exits.FAILED if failed else exits.INVALID if hollow else exits.FINE
 
 
 def tell(console: Console, built: "Built") -> None:

@@ -40,6 +40,15 @@ def pytest_configure() -> None:
     os.environ.pop("GITHUB_STEP_SUMMARY", None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests begin first, and those that start nothing last.
+
+    Files run side by side, each as a whole: a long one that began last would be run with nobody beside it.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, "unit" in item.path.parts))
+
+
 # --- what this machine lacks ---
 
 

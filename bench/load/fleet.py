@@ -24,6 +24,7 @@ from bench.load.wire import SILENCE, Wire
 
 LEAD = 0.5
 """Seconds from the word to begin to the beginning: the word must have reached every worker by then."""
+WHY_LOST = "its worker was lost"
 LOOK_EVERY = 0.25
 ENDING = 6.0
 """Seconds that workers get to send the last of their records."""
@@ -183,19 +184,24 @@ class Fleet:
         """Write down what a worker that has gone silent can't write any more."""
         member.gone = member.lost = True
         now = self._clock.now()
-        why = "its worker was lost"
         for id, phase, arrival, sent in member.in_flight:
-            self._record_lost(Job(id, phase, arrival, sent=sent, done=now, error=why), member)
-        if self._load.arrivals != "closed":
-            due = member.part.arrivals(schedule(self._load, self._setting.assignment.seed))
-            for n, planned in enumerate(due[member.standing.launched :], start=member.standing.launched):
-                if self.start + planned > now:
-                    break
-                phase = phase_of(self._load, planned)
-                id = f"lost-{member.part.index}-{n}"
-                self._record_lost(Job(id, phase, self.start + planned, done=now, error=why), member)
+            self._record_lost(Job(id, phase, arrival, sent=sent, done=now, error=WHY_LOST), member)
+        member.booked = member.standing.launched
+        self._book_missed(member)
         self._lost(member, f"{member.name} was lost: {how}")
         self._look()
+
+    def _book_missed(self, member: Member) -> None:
+        """Write down what arrived meanwhile for a worker that was lost, and was sent by nobody."""
+        if self._load.arrivals == "closed":
+            return
+        now = self._clock.now()
+        due = member.part.arrivals(schedule(self._load, self._setting.assignment.seed))
+        while member.booked < len(due) and self.start + due[member.booked] <= now:
+            planned, id = due[member.booked], f"lost-{member.part.index}-{member.booked}"
+            member.booked += 1
+            phase = phase_of(self._load, planned)
+            self._record_lost(Job(id, phase, self.start + planned, done=now, error=WHY_LOST), member)
 
     def _record_lost(self, job: Job, member: Member) -> None:
         member.jobs += 1
@@ -240,6 +246,10 @@ class Fleet:
         for member in waiting:
             if not member.gone:
                 self._lose(member, f"it sent no last records within {ENDING:g} s")
+        if cut:  # which comes a moment after the loss that is its reason, or long after
+            for member in self._members.values():
+                if member.lost:
+                    self._book_missed(member)
 
 
 def has_ended(process: psutil.Process) -> bool:

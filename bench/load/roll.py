@@ -56,6 +56,8 @@ class Member:
     gone: bool = False
     """Ended or lost: no more records are expected of it."""
     lost: bool = False
+    booked: int = 0
+    """Of a lost one: its arrivals that are in the books."""
 
 
 class Roll:

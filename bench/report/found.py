@@ -105,6 +105,7 @@ def as_json(found: Found) -> dict[str, Any]:
                 "workers": knee.workers,
                 "sustains": knee.edge.low if believed(knee.rungs) else None,
                 "fails": _finite(knee.edge.high),
+                "unmeasured": _finite(knee.edge.blind),
                 "capacity": knee.capacity,
                 "trials": [{"rate": r.rate, "kept": r.passed} for r in knee.rungs],
             }
@@ -117,6 +118,7 @@ def as_json(found: Found) -> dict[str, Any]:
             "workers": found.crossover.workers,
             "not_below": found.crossover.edge.low if believed(found.crossover.rungs) else None,
             "from": _finite(found.crossover.edge.high),
+            "unmeasured": _finite(found.crossover.edge.blind),
             "cost_s": _finite(found.crossover.cost),
             "trials": [{"rate": r.rate, "wins": None if r.passed is None else not r.passed}
                        for r in found.crossover.rungs],

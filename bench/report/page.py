@@ -17,7 +17,7 @@ from bench.analysis.words import count, figure, percent, seconds, size, system_w
 from bench.charts import Chart, Picture
 from bench.charts.palette import Look, Palette, css_variables
 from bench.report.columns import COLUMNS, Column, Value, for_page, took_place
-from bench.report.summary import conditions
+from bench.report.summary import PLAN_WORDS, conditions, plan_hint
 
 PLAN = ("trial", "status", "part", "system", "workers", "task", "load", "repeat")
 """Columns with something to say of a trial that never took place."""
@@ -77,6 +77,8 @@ def render(analysis: Analysis, shown: Sequence[tuple[Chart, Picture]], palette: 
     return environment.get_template("index.html.j2").render(
         run=analysis.run,
         verdict=analysis.verdict,
+        plan_words=PLAN_WORDS,
+        plan_hint=plan_hint(analysis),
         conditions=conditions(analysis),
         started=str(analysis.run.started or "").replace("T", " ").replace("+00:00", " UTC"),
         loud=[n for n in analysis.notes if n.tone == "loud"],

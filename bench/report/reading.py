@@ -19,6 +19,11 @@ from bench.records import RunFolder, RunFolderError
 def read(path: Path) -> Analysis:
     """Analyse the run in a folder. Raises RunFolderError, in one line, when it is not one or is damaged."""
     run, folder = describe(path), RunFolder(path)
+    if run.done and not folder.has("jobs"):
+        raise RunFolderError(
+            f"{path} has no raw records (jobs.parquet), like the committed reference runs: its page can be "
+            "read, but not rebuilt, compared or planned from. Make a run of your own."
+        )
     try:
         return analyse(run, tables(folder))
     except TableError as error:

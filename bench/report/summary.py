@@ -7,6 +7,7 @@ from bench.analysis import Analysis, Figures
 from bench.analysis.words import figure, seconds, size
 from bench.report.columns import took_place
 
+PLAN_WORDS = "How many workers for a rate and a promise of your own"
 HEADINGS = ("part", "system", "workers", "load", "validity", "λ, jobs/s", "arrivals", "in time", "late",
             "rejected", "failed", "lost", "unfinished", "p50", "p95")  # fmt: skip
 
@@ -24,6 +25,8 @@ def markdown(analysis: Analysis, objectives: Sequence[str] = ()) -> str:
         "",
     ]
     lines += [f"- **{f.label}.** {_escaped(f.more)}" for f in analysis.verdict.findings if f.more]
+    if hint := plan_hint(analysis):
+        lines += ["", f"{PLAN_WORDS}: `{hint}`."]
     lines += ["", *_table(analysis)]
     if analysis.notes:
         lines += ["", "## To know", ""]
@@ -40,8 +43,17 @@ def terminal(analysis: Analysis, width: int | None = None) -> str:
     """The verdict and what to know, wrapped to a terminal of so many columns; None: whole lines."""
     blocks = [_fill(analysis.verdict.lead, width)]
     blocks += [_fill(f"{f.label}: {f.more}", width, "- ") for f in analysis.verdict.findings if f.more]
+    if hint := plan_hint(analysis):
+        blocks += [f"{PLAN_WORDS}:", f"    {hint}"]
     notes = [_fill(n.text, width, "! " if n.tone != "note" else "· ") for n in analysis.notes]
     return "\n".join([*blocks, *(["", *notes] if notes else [])])
+
+
+def plan_hint(analysis: Analysis) -> str:
+    """The command that goes on from this run to a rate of the reader's own; empty where it can't."""
+    if not analysis.verdict.findings or not analysis.groups.believable().loads or analysis.run.external:
+        return ""
+    return f"bench plan reports/{analysis.run.id} --rate 4/s --slo 'p95<2s'"
 
 
 def conditions(analysis: Analysis) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bench_command import bench_here  # noqa: F401 - a fixture
 from page_driver import browser, launch, open_alone, open_page, played  # noqa: F401 - fixtures
 from queued_system import QueueSystem
 
@@ -32,6 +33,15 @@ def end(x):
         return 10 ** 5000
     return x
 '''
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without the pictures, for tests of their words: drawing takes nine tenths of the time."""
+    from bench import charts
+    from bench.charts.svg import Picture
+
+    monkeypatch.setattr(charts, "picture", lambda chart, _: Picture(chart.name, "", b"", ()))
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ def hollow_markers(path: Path) -> dict[str, int]:
 # --- on the page
 
 
+@pytest.mark.usefixtures("undrawn")  # on the page; every chart is looked at by itself
 def test_a_run_without_a_fault_says_so_and_draws_nothing_hollow(a_run: Path) -> None:
     """Below capacity VALID, above it SATURATED, and every chart is full."""
     report.build(a_run)
@@ -103,6 +104,7 @@ def test_a_run_without_a_fault_says_so_and_draws_nothing_hollow(a_run: Path) -> 
     assert set(hollow_markers(a_run).values()) == {0}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_invalid_trial_is_hollow_and_takes_no_part_in_the_verdict(a_run: Path) -> None:
     """Its row has a badge and its reason, its points are hollow, and no finding speaks of it."""
     before = read(a_run).verdict
@@ -159,6 +161,7 @@ def test_where_everything_is_invalid_there_is_no_verdict(a_run: Path) -> None:
     assert report.summary_text(a_run).startswith("There is no verdict")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_trial_that_was_measured_again_says_so(a_run: Path) -> None:
     """How often, and why the earlier attempts do not count, in run.json; on the page in a note."""
     data = json.loads((a_run / "run.json").read_text())

@@ -62,6 +62,7 @@ def of(run: RunFolder, table: str, system: str) -> pd.DataFrame:
     return frame[frame["trial"].str.contains(f"-{system}-w")]
 
 
+@pytest.mark.slow
 def test_attempts_and_requests_agree_and_every_job_has_one_end(run):
     """What a job says of its attempts is what was sent."""
     for system in ("blocking", "choosy"):

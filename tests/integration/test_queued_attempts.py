@@ -4,13 +4,13 @@ import json
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 from queued_system import QueueSystem, Running, eventually
 
 from bench.stack import rabbitmq
+from bench.stack.services import ServiceSet
 from bench.stack.workspace import Workspace
 
 pytestmark = pytest.mark.integration
@@ -147,25 +147,22 @@ def test_a_time_limit_ends_an_attempt(system: QueueSystem) -> None:
 
 
 def test_a_broker_that_is_killed_between_two_attempts_loses_no_retry(
-    system: QueueSystem, tmp_path: Path
+    system: QueueSystem, own: ServiceSet
 ) -> None:
     """The retry stands in the store while it waits: the broker may die and come back meanwhile."""
-    with Workspace() as workspace:
-        broker = rabbitmq.start(workspace, tmp_path / "logs")
-        system.broker_url = broker.url
-        system.more |= {"QUEUED_RETRY_FIRST": "6", "QUEUED_RETRY_MOST": "6"}
-        system.web()
-        system.worker()
-        job_id = submit(system, "raise", "well")
-        eventually(lambda: told(system, job_id)["attempt"] == 1, "it runs", system.logs)
-        system.wait_for(job_id, "queued")
-        time.sleep(2)  # RabbitMQ 3.10 loses a quorum queue that is younger than about a second
-        broker.processes[0].kill()
-        broker.processes[0].start()
-        rabbitmq.wait_ready(broker)
-        assert system.result(job_id) == 2
-        assert attempts(system) == ["job", "job"]
-        system.stop()
+    assert own.broker is not None
+    system.more |= {"QUEUED_RETRY_FIRST": "6", "QUEUED_RETRY_MOST": "6"}
+    system.web()
+    system.worker()
+    job_id = submit(system, "raise", "well")
+    eventually(lambda: told(system, job_id)["attempt"] == 1, "it runs", system.logs)
+    system.wait_for(job_id, "queued")
+    time.sleep(2)  # RabbitMQ 3.10 loses a quorum queue that is younger than about a second
+    own.broker.processes[0].kill()
+    own.broker.processes[0].start()
+    rabbitmq.wait_ready(own.broker)
+    assert system.result(job_id) == 2
+    assert attempts(system) == ["job", "job"]
 
 
 # --- cancelling ---
@@ -245,14 +242,22 @@ def test_a_worker_that_is_stopped_for_longer_than_heartbeat_and_lease_loses_its_
     eventually(lambda: system.messages() == 0, "no message is left", system.logs)
 
 
-@pytest.fixture
-def impatient(system: QueueSystem, tmp_path: Path) -> Iterator[QueueSystem]:
-    """A broker that takes a message back from whoever has not acknowledged it within 2 s."""
+@pytest.fixture(scope="module")
+def impatient_broker(_kept: list[Workspace], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of one that takes a message back from whoever has not acknowledged it within 2 s."""
     with Workspace() as workspace:
-        broker = rabbitmq.start(workspace, tmp_path / "logs", consumer_timeout=2, channel_tick=0.5)
-        system.broker_url = broker.url
-        yield system
-        system.stop()
+        _kept.append(workspace)
+        logs = tmp_path_factory.mktemp("impatient")
+        yield rabbitmq.start(workspace, logs, consumer_timeout=2, channel_tick=0.5).url
+        _kept.remove(workspace)
+
+
+@pytest.fixture
+def impatient(system: QueueSystem, impatient_broker: str) -> Iterator[QueueSystem]:
+    """The queue service over that broker."""
+    system.broker_url = impatient_broker
+    yield system
+    system.stop()
 
 
 @pytest.mark.slow

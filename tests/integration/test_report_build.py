@@ -201,6 +201,7 @@ def test_an_external_services_time_is_taken_apart_by_its_own_word(tmp_path):
     assert 'id="chart-wasted-work"' not in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_failed_trial_is_reported_with_its_reason(tmp_path):
     """In the notes and in the table."""
     run = from_text(SMALL, tmp_path / "run")
@@ -279,6 +280,7 @@ def test_records_that_the_format_does_not_know_are_refused(built, tmp_path):
         report.build(copy)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_records_of_trials_that_the_plan_does_not_know_are_left_out_and_told(built, tmp_path):
     """A stray part does no harm."""
     copy = tmp_path / "run"

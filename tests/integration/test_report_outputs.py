@@ -135,12 +135,12 @@ def test_the_markdown_opens_with_the_objectives(reported):
     assert plain.split("| part |")[1] == text.split("| part |")[1]
 
 
-def test_an_objective_that_does_not_fit_is_refused_before_anything_is_drawn(reported):
+def test_an_objective_that_does_not_fit_is_refused_before_anything_is_drawn(reported, bench_here):
     """One line, exit code 2."""
     folder, _ = reported
     page = folder / "run" / "index.html"
     before = page.stat().st_mtime_ns
-    done = bench_report(folder, "--slo", "gunicorn: p95<2s")
+    done = bench_here("report", str(folder / "run"), "--slo", "gunicorn: p95<2s")
     assert done.returncode == 2
     assert done.stderr.strip() == (
         "bench: --slo 'gunicorn: p95<2s': no system gunicorn in this experiment; it has blocking, queued"
@@ -170,10 +170,10 @@ def test_what_is_not_believable_has_an_exit_code_of_its_own(reported, tmp_path):
     assert code("blocking@2C: timeouts<1%", before=130) == 130
 
 
-def test_a_run_in_which_nothing_finished_meets_nothing(tmp_path):
+def test_a_run_in_which_nothing_finished_meets_nothing(tmp_path, bench_here):
     """Interrupted before its first trial: cases are skipped, objectives not measured."""
     from_text(SMALL, tmp_path / "run", only=0)
-    done = bench_report(tmp_path, "--slo", "intime>=0%", "--junit", "j.xml", "--json", "r.json")
+    done = bench_here("report", "run", "--slo", "intime>=0%", "--junit", "j.xml", "--json", "r.json")
     assert done.returncode == 1, done.stderr
     assert "not measured" in done.stdout
     root = ET.parse(tmp_path / "j.xml").getroot()

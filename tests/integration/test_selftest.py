@@ -45,6 +45,7 @@ def measured(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     return home / "kept", done
 
 
+@pytest.mark.slow
 def test_the_harness_tells_the_truth(measured):
     """Exit code 0, every count exact, every time within its limit."""
     folder, done = measured
@@ -76,10 +77,11 @@ def test_an_open_load_sees_the_stall_and_closed_users_do_not(measured):
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_a_harness_that_is_broken_on_purpose_fails(measured, defect):
+def test_a_harness_that_is_broken_on_purpose_fails(measured, bench_here, monkeypatch, defect):
     """Exit code 3, and a line that names figure, truth, measured and deviation."""
     folder, _ = measured
-    done = selftest("--records", str(folder), "--broken", defect, cwd=folder.parent)
+    monkeypatch.setenv("COLUMNS", "200")
+    done = bench_here("selftest", "--records", str(folder), "--broken", defect)
     assert done.returncode == 3, done.stdout + done.stderr
     scenario = {"from-send": "late", "drops-ignored": "drops", "lost-forgotten": "lies"}[defect]
     assert scenario in {c["scenario"] for c in missed(folder, f"selftest-broken-{defect}.json")}
@@ -119,9 +121,9 @@ def test_a_server_ends_with_the_pipe_that_holds_it(tmp_path):
     assert not process.is_running()
 
 
-def test_wrong_usage_is_one_clear_line(tmp_path):
+def test_wrong_usage_is_one_clear_line(tmp_path, bench_here):
     """Exit code 2, nothing started, no folder made."""
-    done = selftest("--broken", "wheel", cwd=tmp_path)
+    done = bench_here("selftest", "--broken", "wheel")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--broken wheel: there is from-send" in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -45,6 +45,13 @@ def run(tmp_path_factory):
     return from_text(TWO, tmp_path_factory.mktemp("compare") / "run", id="first", environment=MACHINE)
 
 
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """One trial each: enough to be damaged, and read in a fraction of the time."""
+    text = TWO.replace("repeats = 5\n", "").replace("20s", "6s")
+    return from_text(text, tmp_path_factory.mktemp("compare") / "run", id="first", environment=MACHINE)
+
+
 def changed(run: Path, folder: Path, **changes) -> Path:
     """The same run with something else in run.json."""
     shutil.copytree(run, folder)
@@ -182,11 +189,11 @@ def test_a_run_that_ab_did_not_make_needs_a_second_one(run, tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"format": 1}', f'{{"format": {FORMAT + 1}}}'])
-def test_what_is_no_run_of_this_version_is_refused_on_either_side(run, tmp_path, content):
+def test_what_is_no_run_of_this_version_is_refused_on_either_side(short, tmp_path, content):
     """Missing, empty, foreign, later."""
     if content is not None:
         (tmp_path / "run.json").write_text(content)
-    for sides in ((run, tmp_path), (tmp_path, run)):
+    for sides in ((short, tmp_path), (tmp_path, short)):
         with pytest.raises(RunFolderError) as caught:
             told(*sides)
         assert "\n" not in str(caught.value)
@@ -265,26 +272,26 @@ def swap_parts(run: Path, rng: random.Random) -> None:
 
 
 @pytest.mark.parametrize("spoil", [spoil_json, cut_json, cut_part, spoil_part, swap_parts])
-def test_a_damaged_run_is_compared_or_refused_in_one_line(run, tmp_path, spoil):
-    """Whatever happened to it; 8 seeded accidents each."""
+def test_a_damaged_run_is_compared_or_refused_in_one_line(short, tmp_path, spoil):
+    """Whatever happened to it; four seeded accidents each."""
     for seed in range(4):
         damaged = tmp_path / str(seed)
-        shutil.copytree(run, damaged)
+        shutil.copytree(short, damaged)
         spoil(damaged, random.Random(seed))
         message = ""
         try:
-            told(run, damaged, different_machines=True, fail_on="p50>+10%")
+            told(short, damaged, different_machines=True, fail_on="p50>+10%")
         except RunFolderError as error:
             message = str(error)
         assert "\n" not in message
 
 
 @pytest.mark.parametrize("other", ["requests", "executions", "events", "resources"])
-def test_a_part_of_another_table_is_refused(run, tmp_path, other):
+def test_a_part_of_another_table_is_refused(short, tmp_path, other):
     """And not read as a table of nothing."""
     damaged = tmp_path / "run"
-    shutil.copytree(run, damaged)
+    shutil.copytree(short, damaged)
     part = sorted((damaged / "jobs.parquet").iterdir())[0]
     shutil.copy(damaged / f"{other}.parquet" / part.name, part)
     with pytest.raises(RunFolderError, match=r"jobs.parquet is damaged: .* has no "):
-        told(run, damaged)
+        told(short, damaged)

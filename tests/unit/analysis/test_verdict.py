@@ -54,7 +54,8 @@ def test_below_capacity_it_names_the_load_and_what_the_queue_costs():
         of("queued", "queued", BELOW, steady("q", 10, 1.3)),
     )
     assert found.verdict.lead == (
-        "Up to 1 job/s (0.5 × capacity) queued and gunicorn are alike, and the queue costs you 300 ms a job."
+        "Up to 1 job/s (0.5 × capacity) you need no queue: gunicorn gives as many users a result in time, "
+        "and the queue costs you 300 ms a job."
     )
 
 
@@ -78,6 +79,10 @@ def test_above_capacity_it_speaks_of_shares_and_of_its_window():
     assert "gunicorn: 10 in time and 30 never; queued: 40 late." in found.text
     assert "queued had delivered every job it accepted 22 s after the window" in found.text
     assert "not a steady state" in found.text
+    assert found.lead == (
+        "At 4 jobs/s (2 × capacity) for 10 s (10 × S), so many users got a result at all, and in time: "
+        "the queue 100 % and 0 %; gunicorn 25 % and 25 %."
+    )
 
 
 def test_the_bounded_rival_is_given_its_share_of_the_queues_gain():

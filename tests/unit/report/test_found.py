@@ -166,6 +166,7 @@ def test_json_has_both_sides_and_every_rung():
     """Rates in jobs per second."""
     (told,) = strict(Found("queued", SLO, (BOTH,), None))["knees"]
     assert (told["workers"], told["sustains"], told["fails"], told["capacity"]) == (2, 10.0, 12.0, 20.0)
+    assert told["unmeasured"] is None
     assert told["trials"] == [{"rate": 10.0, "kept": True}, {"rate": 12.0, "kept": False}]
 
 

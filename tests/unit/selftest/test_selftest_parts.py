@@ -125,9 +125,17 @@ def measured(tmp_path_factory) -> RunFolder:
     return run
 
 
+@pytest.fixture(scope="module")
+def presented(measured, tmp_path_factory) -> RunFolder:
+    """The same after `--records`: with its page and what it was found to be, made once."""
+    run = RunFolder(shutil.copytree(measured.path, tmp_path_factory.mktemp("presented") / "run"))
+    command.run(command.Wish(records=run.path), Console(quiet=True))
+    return run
+
+
 @pytest.fixture
 def judged(measured, tmp_path) -> RunFolder:
-    """A copy of it for one test."""
+    """A copy of what was measured for one test."""
     return RunFolder(shutil.copytree(measured.path, tmp_path / "run"))
 
 
@@ -146,15 +154,15 @@ def test_records_are_judged_again(judged, capsys):
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_a_broken_harness_fails_the_self_test(judged, capsys, defect):
+def test_a_broken_harness_fails_the_self_test(presented, capsys, defect):
     """Exit code 3 and a line with figure, truth, measured and deviation; the sound page stays."""
-    command.run(command.Wish(records=judged.path), Console(quiet=True))
-    before = (judged.path / "selftest.html").read_text()
-    assert command.run(command.Wish(records=judged.path, broken=defect), Console(width=200)) == exits.INVALID
+    path = presented.path
+    before = (path / "selftest.html").read_text()
+    assert command.run(command.Wish(records=path, broken=defect), Console(width=200)) == exits.INVALID
     said = capsys.readouterr().out
     assert "broken on purpose" in said
     assert any(line.startswith("! ") and "truth" in line and "measured" in line for line in said.splitlines())
-    assert (judged.path / "selftest.html").read_text() == before
+    assert (path / "selftest.html").read_text() == before
 
 
 def test_json_has_everything_and_is_json(judged, capsys):
@@ -165,10 +173,9 @@ def test_json_has_everything_and_is_json(judged, capsys):
     assert {"truth", "measured", "deviation", "limit", "passed"} <= found["checks"][0].keys()
 
 
-def test_figures_off_while_the_machine_stood_still_prove_nothing(judged):
+def test_figures_off_while_the_machine_stood_still_prove_nothing(presented):
     """Said in the verdict, so that nobody looks for a fault in the harness."""
-    command.run(command.Wish(records=judged.path), Console(quiet=True))
-    data = page.read(judged.path)
+    data = page.read(presented.path)
     data["passed"] = data["checks"][0]["passed"] = False
     assert "does not tell the truth: 1 of" in page.lead(data)
     data["disturbed"] = {data["checks"][0]["scenario"]: "a pause of 80 ms"}

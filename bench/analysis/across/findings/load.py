@@ -52,6 +52,11 @@ def in_time(point: Point) -> float:
     return point.share(lambda f: f.ledger.in_time)
 
 
+def delivered(point: Point) -> float:
+    """Share of the arrivals with a correct result, however late."""
+    return point.share(lambda f: f.ledger.delivered)
+
+
 def load_words(group: LoadGroup, point: Point) -> str:
     """`5.2 jobs/s (0.87 × capacity)`, by the realised arrivals."""
     words = of_capacity(group.relative(point))
@@ -86,8 +91,8 @@ def alike(group: LoadGroup) -> Finding | None:
         return _not_alike(group, queue, rival, both[0])
     top, lowest = both[until], both[0]
     lead = (
-        f"Up to {load_words(group, top.queue)} {queue.label} and {rival.label} are alike, and the queue "
-        f"{_cost_words(lowest.cost)} a job."
+        f"Up to {load_words(group, top.queue)} you need no queue: {rival.label} gives as many users a "
+        f"result in time, and the queue {_cost_words(lowest.cost)} a job."
     )
     text = [lead]
     discovery = lowest.queue.value(lambda f: f.stages.discovery)
@@ -156,7 +161,23 @@ def overload(group: LoadGroup) -> Finding | None:
         "; ".join(f"{s.label}: {shares(p)}" for s, p in rows) + ".",
     ]
     text += [drain_words(s, p) for s, p in rows if s.kind == "queued"][:1]
-    return Finding("overload", "Above capacity", " ".join(text))
+    return Finding("overload", "Above capacity", " ".join(text), _gained_words(group, rows))
+
+
+def _gained_words(group: LoadGroup, rows: Sequence[tuple[Series, Point]]) -> str:
+    """What a queue is for: who gets a result at all, and who in time; empty without a queue and a rival."""
+    queue = next((p for s, p in rows if s.kind == "queued"), None)
+    rivals = [(s.label, p) for s, p in rows if s.kind in ("gunicorn", "bounded", "blocking")]
+    if queue is None or not rivals:
+        return ""
+    each = [
+        f"{name} {percent(delivered(p))} and {percent(in_time(p))}"
+        for name, p in [("the queue", queue), *rivals]
+    ]
+    return (
+        f"At {load_words(group, queue)} for {window_words(queue)}, so many users got a result at all, "
+        f"and in time: {'; '.join(each)}."
+    )
 
 
 def shares(point: Point) -> str:
@@ -206,7 +227,7 @@ def _gain_words(where: str, points: dict[str, Point]) -> str:
     plain, limit, queue = (in_time(points[k]) for k in ("gunicorn", "bounded", "queued"))
     refused = points["bounded"].share(lambda f: f.ledger.rejected)
     away = percent(refused) if refused else "nobody"
-    delivered = percent(points["queued"].share(lambda f: f.ledger.delivered))
+    in_the_end = percent(delivered(points["queued"]))
     if queue - plain > 0.02:
         gain = f"{percent(max(0.0, (limit - plain) / (queue - plain)))} of what the queue gains in time"
     else:
@@ -214,7 +235,7 @@ def _gain_words(where: str, points: dict[str, Point]) -> str:
     return (
         f"{where} a connection limit in nginx gives {percent(limit)} of the users a result in time (gunicorn "
         f"without it {percent(plain)}, the queue {percent(queue)}: {gain}); it turns {away} away at once, "
-        f"where the queue in the end delivers {delivered}."
+        f"where the queue in the end delivers {in_the_end}."
     )
 
 

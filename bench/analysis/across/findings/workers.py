@@ -128,10 +128,10 @@ def _need_words(group: WorkersGroup, series: Series) -> tuple[str, str]:
         why = f" (the box's {figure(group.cpus)} vCPU allow {figure(limit)}/s)" if group.cpu_bound else ""
         verb = "is" if need == 1 else "are"
         text = f"So {count(need, 'worker')} {verb} enough: {beyond[0]} deliver no more{why}."
-        short = f"You need {count(need, 'worker')}: {beyond[0]} deliver no more{why}."
+        short = f"More than {count(need, 'worker')} deliver no more{why}."
     else:
         text = f"So {count(need, 'worker')}, the most that were measured, still deliver the most."
-        short = f"You need {count(need, 'worker')} or more: nothing smaller delivers as much."
+        short = f"Of the worker counts that were tried, {need} deliver the most: more may deliver more."
     if in_time(point) < ENOUGH:
         text += f" Even with them {percent(in_time(point))} of that window's users have a result in time."
     return text, short
