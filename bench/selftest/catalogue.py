@@ -122,7 +122,7 @@ def full() -> Catalogue:
                 *_stalled(stall, rate=30, users=6, window=20.0),
             ),
             tuple(_outcomes(delay=0.3, rate=10, seconds=8.0)),
-            (_plain(0.05, window=6.0),),
+            (_plain(0.2, window=8.0),),
             (_same(rate=500, window=20.0),),
         ),
         stalled=("stall", "stall-closed"),

@@ -235,11 +235,11 @@ def _missed(
 def _beside(scenario: Scenario, got: Figures, reading: Reading) -> list[Check]:
     """Ours against the tool's; the rate as seconds a job and connection, so that one limit fits all.
 
-    What a connection waits for when the tool ends is not in its rate: the time of one job more is allowed.
+    What a connection waits for when the window ends is in neither's rate: the time of two jobs more is allowed.
     """
     theirs = _inverse(reading.rate) * reading.connections
     ours = _inverse(got.rates.throughput) * scenario.load.size
-    last = theirs / scenario.load.window
+    last = 2 * theirs / scenario.load.window
     compared = (
         ("p50", reading.median, got.response[0.5], 0.0),
         ("mean", reading.mean, got.mean_response, 0.0),
