@@ -44,25 +44,29 @@ def run(request: Request, console: Console) -> int:
             built = report.build_and_tell(folder.path)
     except Interrupted:
         return _interrupted(folder, console)
-    tell(console, built)
     done = built.analysis.done
     failed = any(result.status == "failed" for result in results.values())
     hollow = sum(not f.validity.believable for f in done)
-    if hollow and not failed:
-        console.print(
-            f"Exit code {exits.INVALID}: {hollow} of {count(len(done), 'trial')} INVALID, for the reasons "
-            "above. They have no part in the verdict, which stands on the others.",
-            highlight=False,
-        )
+    why = "" if failed or not hollow else f"Exit code {exits.INVALID}: {_without(hollow, len(done))}"
+    tell(console, built, why)
     return exits.FAILED if failed else exits.INVALID if hollow else exits.FINE
 
 
-def tell(console: Console, built: "Built") -> None:
-    """The verdict, what to know, and where the page is."""
+def _without(hollow: int, done: int) -> str:
+    return (
+        f"{hollow} of {count(done, 'trial')} INVALID, for the reasons above. They have no part in the "
+        "verdict, which stands on the others."
+    )
+
+
+def tell(console: Console, built: "Built", more: str = "") -> None:
+    """The verdict, what to know, `more` of it, and where the page is."""
     from bench.report import summary
 
     words = summary.terminal(built.analysis, None if console.soft_wrap else console.width)
     console.print(words, highlight=False, markup=False, soft_wrap=True)
+    if more:
+        console.print(f"\n{more}", highlight=False)
     console.print(f"\nReport: {built.page}", highlight=False, soft_wrap=True)
 
 

@@ -235,7 +235,7 @@ def _missed(
 def _beside(scenario: Scenario, got: Figures, reading: Reading) -> list[Check]:
     """Ours against the tool's; the rate as seconds a job and connection, so that one limit fits all.
 
-    What a connection waits for when the window ends is in neither's rate: the time of two jobs more is allowed.
+    What a connection waits for when the window ends is in neither's rate: two jobs' time more is allowed.
     """
     theirs = _inverse(reading.rate) * reading.connections
     ours = _inverse(got.rates.throughput) * scenario.load.size

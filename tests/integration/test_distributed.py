@@ -151,6 +151,7 @@ def test_two_processes_send_one_schedule(tmp_path, locust, words, load):
         told = master.communicate(timeout=60)[0]
     out = tmp_path / "out"
     planned = schedule(load, 5)
+    assert "queuebench:" not in told, told
     assert offsets(out) == pytest.approx(planned, abs=1e-5), told
     assert {job["job"] for job in rows(out)} == set(server.submitted)
     assert {request["job"] for request in rows(out, "requests")} == set(server.submitted)
