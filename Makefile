@@ -3,7 +3,7 @@
 .PHONY: help setup bench chaos soak selftest test test-unit lint benchmark-harness benchmark-queue clean
 
 BIN := .venv/bin
-# Integration tests wait half of their time, so four files at a time; unit tests do not. By file, so that files share
+# Integration tests wait half of their time, so three files at a time; unit tests do not. By file, so that files share
 # what they start, and in the order of tests/conftest.py: xdist would put files of few tests last, and the longest
 # are among them. Bytecode is kept: hundreds of processes start, and each would compile us anew, and pytest all tests.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
@@ -26,7 +26,7 @@ soak: setup ## half an hour at 80 % load: does anything grow? (ARGS="--minutes 5
 
 test: ## all tests, with real services (ARGS="-k box" to choose)
 	@scripts/setup --tests
-	@$(PYTEST) -n 4 $(ARGS)
+	@$(PYTEST) -n 3 $(ARGS)
 
 test-unit: ## the tests that start nothing
 	@scripts/setup --tests --no-system
