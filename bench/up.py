@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bench import folders
+from bench import exits, folders
 from bench.console import terminal
 from bench.environment import usable_cores
 from bench.expand import capacity, default_cpus
@@ -35,8 +35,6 @@ POLL_INTERVAL = 0.25
 """Seconds: what the queue's clients are told is a whole number, so 0 here: as often as they like."""
 LOOK = 0.25
 """Seconds between looks for news while holding."""
-INTERRUPTED = 130
-"""Exit code of a start that was interrupted. Ending a system that is up is no interruption but the plan."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,8 @@ def run(wish: Wish, *, as_json: bool = False, folder: Path | None = None) -> int
             hold(console, deployed)
     except Interrupted:
         console.print("ended; nothing is left running" if up else "interrupted; nothing is left running")
-        return 0 if up else INTERRUPTED
+        # Ending a system that is up is no interruption but the plan.
+        return exits.FINE if up else exits.INTERRUPTED
     raise AssertionError("unreachable: holding ends by an interruption only")
 
 

@@ -24,13 +24,14 @@ from bench.load.wire import SILENCE, Wire
 
 LEAD = 0.5
 """Seconds from the word to begin to the beginning: the word must have reached every worker by then."""
-WHY_LOST = "its worker was lost"
 LOOK_EVERY = 0.25
 ENDING = 6.0
 """Seconds that workers get to send the last of their records."""
 PARTING = 2.0
 """Seconds after which a worker that has left is missed: Ctrl-C on a terminal reaches all processes, in any
 order."""
+WHY_LOST = "its worker was lost"
+"""The error of its jobs in the books."""
 
 
 class Fleet:
