@@ -24,6 +24,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import json as arrow_json
 
+from bench.interrupt import uninterrupted
 from bench.load.assignment import MAX_IN_FLIGHT
 from bench.load.errors import LoadError
 from bench.load.progress import Progress, read_progress
@@ -102,7 +103,7 @@ class Generator:
             for name in ("jobs.jsonl", "requests.jsonl", "marks.jsonl", "progress.json"):
                 (self._folder / name).unlink(missing_ok=True)
             write_json(self._folder / "trial.json", self._trial.to_json())
-            with self.log.open("wb") as log:
+            with self.log.open("wb") as log, uninterrupted():
                 self._process = subprocess.Popen(
                     self._command(),
                     stdin=subprocess.PIPE,
@@ -114,6 +115,9 @@ class Generator:
                 )
         except OSError as error:
             raise LoadError(f"the load generator can't be started: {error}") from None
+        except BaseException:  # a Ctrl-C that was held back; nobody else will end it
+            self.close()
+            raise
 
     def go(
         self,

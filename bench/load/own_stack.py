@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bench.interrupt import uninterrupted
 from bench.load.errors import LoadError
 from bench.load.parent import told_of_parents_end
 
@@ -44,17 +45,17 @@ class OwnStack:
         given = logs / "input.json"
         given.write_text(json.dumps(self._value))
         words = ("--input", str(given), "--logs", str(logs), "--json")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bench", "up", *self._arguments, *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            # Ctrl-C on the terminal is Locust's to handle; it then ends this in good order.
-            start_new_session=True,
-            preexec_fn=told_of_parents_end(),  # noqa: PLW1509 - one system call, which takes no lock
-        )
-        self._process = process
         try:
+            with uninterrupted():
+                self._process = process = subprocess.Popen(
+                    [sys.executable, "-m", "bench", "up", *self._arguments, *words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    # Ctrl-C on the terminal is Locust's to handle; it then ends this in good order.
+                    start_new_session=True,
+                    preexec_fn=told_of_parents_end(),  # noqa: PLW1509 - one system call, which takes no lock
+                )
             assert process.stdout is not None
             line = process.stdout.readline()
             return str(json.loads(line)["base_url"])

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from bench.interrupt import uninterrupted
 from bench.load.errors import LoadError
 from bench.selftest.behaviour import Behaviour
 
@@ -37,17 +38,18 @@ class StubProcess:
     def __enter__(self) -> "StubProcess":
         """Raises LoadError when it does not come up."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._process = process = subprocess.Popen(
-            [
-                *(sys.executable, "-P", "-m", "bench.selftest.server", self._behaviour.to_json()),
-                *("--log", str(self._log), "--journal", str(self._journal)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C on the terminal is the harness's to handle
-        )
         try:
+            with uninterrupted():
+                self._process = process = subprocess.Popen(
+                    [
+                        *(sys.executable, "-P", "-m", "bench.selftest.server", self._behaviour.to_json()),
+                        *("--log", str(self._log), "--journal", str(self._journal)),
+                    ],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,  # Ctrl-C on the terminal is the harness's to handle
+                )
             assert process.stdout is not None
             self._port = int(json.loads(process.stdout.readline())["port"])
         except (ValueError, KeyError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bench.interrupt import uninterrupted
 from bench.stack.errors import StackError
 from bench.stack.process import Command, Process, stop_all
 from bench.stack.sweep import MARK, sweep
@@ -84,9 +85,11 @@ class Workspace:
     def spawn(self, command: Command) -> Process:
         """Start a process that this workspace will end. Raises StackError when it can't be started at all."""
         process = Process(command, mark=(MARK, self.mark), on_group=self._tell_group)
-        process.start()
-        with self._lock:
-            self._processes.append(process)
+        # Ctrl-C between the start and the list would lose it: nginx writes over the mark in its environment.
+        with uninterrupted():
+            process.start()
+            with self._lock:
+                self._processes.append(process)
         return process
 
     def own_cgroups(self, folders: list[Path]) -> None:
