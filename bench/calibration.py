@@ -8,7 +8,7 @@ from bench.load.external import measure_url
 from bench.plan import Box, Calibration, Work
 from bench.request import Request
 from bench.spec import Experiment
-from bench.stack.calibrate import calibrate
+from bench.stack.runtime import Runtime
 from workloads import load_task
 
 BUDGET = 3.0
@@ -36,14 +36,19 @@ class Measured:
         }
 
 
-def measure(part: str, task: str, value: Any, request: Request, box: Box) -> Measured:
-    """Measure S now. Raises StackError or LoadError when the task can't be run."""
-    if request.url:
-        found = measure_url(request.url, task, value, BUDGET)
+def measure(
+    part: str, task: str, value: Any, request: Request, box: Box, runtime: Runtime | None
+) -> Measured:
+    """Measure S now, through the URL where there is no runtime.
+
+    Raises StackError or LoadError when the task can't be run.
+    """
+    if runtime is None:
+        found = measure_url(str(request.url), task, value, BUDGET)
         seen = Work(task, value, service_time=found.wall, cpu_time=0.0, holds_gil=False)
         return Measured(part, task, value, found, seen)
     budget = BUDGET if load_task(task).nominal(value) is None else BUDGET / 3
-    found = calibrate(task, value, box, budget=budget, folder=request.folder.path / "calibration")
+    found = runtime.calibrate(task, value, box, budget=budget, folder=request.folder.path / "calibration")
     return Measured(part, task, value, found, as_work(task, value, found))
 
 

@@ -16,7 +16,7 @@ from bench.request import Request, part_work, systems
 from bench.spec import Experiment
 from bench.stack import StackError
 from bench.stack.box import Caps
-from bench.stack.services import Services
+from bench.stack.runtime import Runtime
 from bench.sweep import Result, attempted, sweep, sweep_again
 from bench.trial import execute
 
@@ -30,25 +30,25 @@ class Execution:
         caps: Caps,
         box: Box,
         progress: Progress,
-        services: Services | None,
+        runtime: Runtime | None,
         *,
         planned: bool = True,
     ) -> None:
         """Begin: measure S for every task, resolve the experiment; or take up a run that was interrupted.
 
-        `services` None: the request names a URL, and nothing is started. `planned` False: which trials there
+        `runtime` None: the request names a URL, and nothing is started. `planned` False: which trials there
         will be is found out as the run goes (`run_one`), and those of the experiment are `patterns` for them.
         Raises StackError, LoadError where a task can't be run, RunFolderError where the run to go on with is
         damaged.
         """
         self._request, self._caps, self._box = request, caps, box
-        self._progress, self._services = progress, services
+        self._progress, self._runtime = progress, runtime
         self._folder = request.folder
         self.patterns: list[Trial] = []
         if request.resume:
             self._state = self._folder.read_run()
         else:
-            self._state = begun(request, caps, box, progress, planned=planned)
+            self._state = begun(request, caps, box, progress, runtime, planned=planned)
             self.patterns = self.trials
             if not planned:
                 self._state["trials"] = []
@@ -113,7 +113,7 @@ class Execution:
                 "skipped",
                 f"memory is not capped here ({self._caps.why}); this trial would eat the machine's own",
             )
-        return execute(trial, self._services, self._folder, self._progress.counts)
+        return execute(trial, self._runtime, self._folder, self._progress.counts)
 
     def _keep(self, trial: Trial, result: Result) -> None:
         self._state["results"][trial.id] = asdict(result)
@@ -123,14 +123,20 @@ class Execution:
         task, value = calibration["task"], calibration["input"]
         self._progress.stage(f"measuring the service time of {task} once more")
         try:
-            again = measure(calibration["part"], task, value, self._request, self._box)
+            again = measure(calibration["part"], task, value, self._request, self._box, self._runtime)
             calibration["after"] = asdict(again.calibration)
         except StackError as error:  # no reason to throw a whole run away
             self._state["notes"].append(f"{task} could not be measured again after the run: {error.what}")
 
 
 def begun(
-    request: Request, caps: Caps, box: Box, progress: Progress, *, planned: bool = True
+    request: Request,
+    caps: Caps,
+    box: Box,
+    progress: Progress,
+    runtime: Runtime | None,
+    *,
+    planned: bool = True,
 ) -> dict[str, Any]:
     """The first run.json: S measured for every task, the experiment resolved."""
     experiment, folder = request.experiment, request.folder
@@ -141,7 +147,7 @@ def begun(
         if same is None:
             what = f"at {request.url}" if request.url else f"of {task}"
             progress.stage(f"measuring the service time {what}")
-        measured[part.name] = same or measure(part.name, task, value, request, box)
+        measured[part.name] = same or measure(part.name, task, value, request, box, runtime)
     works = {name: m.work for name, m in measured.items()}
     trials = expand(experiment, works, systems(experiment, request.url), box)
     limits = generator_limit.known(folder.path)
@@ -159,6 +165,7 @@ def begun(
         "planned": planned,
         "seed": experiment.seed,
         "environment": environment.describe()
+        | (runtime.describe() if runtime else {})
         | ({"generator_limit": [asdict(limit) for limit in limits]} if limits else {}),
         "caps": asdict(caps),
         "box": asdict(box),

@@ -27,6 +27,7 @@ from bench.report.reading import Growing
 from bench.request import Request, assembled, check_tasks, resolve_box, slips
 from bench.spec import MOST_WORKERS, Experiment, SpecError
 from bench.stack.box import detect_caps
+from bench.stack.local import Local
 from bench.stack.services import Services
 from bench.stack.systems import SYSTEMS
 from bench.sweep import Result
@@ -90,8 +91,8 @@ def find(wish: Wish, console: Console) -> int:
     console.print(f"{experiment.title}\nrun folder: {wish.folder.path}", highlight=False, markup=False)
     try:
         with interruptible(), progress.showing(), ExitStack() as stack:
-            services = stack.enter_context(Services(wish.folder.path))
-            execution = Execution(request, caps, box, progress, services, planned=False)
+            runtime = Local(stack.enter_context(Services(wish.folder.path)))
+            execution = Execution(request, caps, box, progress, runtime, planned=False)
             searching = _Searching(execution, wish, objectives, precision)
             knees = [searching.knee(pattern) for pattern in searching.patterns]
             crossover = searching.crossover() if wish.against else None

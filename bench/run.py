@@ -14,6 +14,7 @@ from bench.progress import Progress
 from bench.records import RunFolder
 from bench.request import Request, check_tasks, resolve_box
 from bench.stack.box import Caps, detect_caps
+from bench.stack.local import Local
 from bench.stack.services import Services
 from bench.sweep import Result
 from bench.units import format_size
@@ -72,8 +73,8 @@ def tell(console: Console, built: "Built", more: str = "") -> None:
 
 def _measure(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[str, Result]:
     with ExitStack() as stack:
-        services = None if request.url else stack.enter_context(Services(request.folder.path))
-        execution = Execution(request, caps, box, progress, services)
+        runtime = None if request.url else Local(stack.enter_context(Services(request.folder.path)))
+        execution = Execution(request, caps, box, progress, runtime)
         results = execution.run_all()
         execution.finish()
     return results

@@ -12,19 +12,18 @@ from bench.plan import Trial
 from bench.probes import ProcessTrees, Sampler, canary
 from bench.records import RunFolder, write_json
 from bench.stack import StackError
-from bench.stack.deploy import Deployment, deployment
 from bench.stack.own_group import throttled_periods
-from bench.stack.services import Services
+from bench.stack.runtime import Deployed, Runtime
 from bench.sweep import Result, TrialFailed
 
 BOX_EVERY, ROLES_EVERY, QUEUE_EVERY, CANARY_EVERY = 0.25, 0.5, 0.25, 0.5
 """Seconds between samples."""
 
 
-def execute(trial: Trial, services: Services | None, run: RunFolder, show: Callable[[str], None]) -> Result:
+def execute(trial: Trial, runtime: Runtime | None, run: RunFolder, show: Callable[[str], None]) -> Result:
     """Carry out one trial and write its records. Raises TrialFailed with the reason in words.
 
-    `services` None: the trial's system is `external`, nothing is started but the generator.
+    `runtime` None: the trial's system is `external`, nothing is started but the generator.
     """
     began = time.monotonic()
     folder = run.trial(trial.id)
@@ -37,11 +36,9 @@ def execute(trial: Trial, services: Services | None, run: RunFolder, show: Calla
             # Locust takes a second to start, a system several: side by side.
             generator = stack.enter_context(Generator(trial, folder))
             deployed = None
-            if services is not None:
-                deployed = stack.enter_context(
-                    deployment(trial, services=services, folder=folder, journal=journal)
-                )
-            if trial.needs_memory_cap and deployed and deployed.box.in_force()["memory"] is None:
+            if runtime is not None:
+                deployed = stack.enter_context(runtime.deployment(trial, folder=folder, journal=journal))
+            if trial.needs_memory_cap and deployed and deployed.in_force()["memory"] is None:
                 raise StackError(
                     "The memory cap is not in force; the trial would eat the machine's own memory."
                 )
@@ -49,14 +46,16 @@ def execute(trial: Trial, services: Services | None, run: RunFolder, show: Calla
             trees = ProcessTrees(lambda: _roles(deployed, generator.pid))
             sampler = stack.enter_context(Sampler(_probes(deployed, trees)))
             loaded = generator.go(url, lambda progress: show(counts(progress)))
-            caps = deployed.box.in_force() if deployed else {}
+            caps = deployed.in_force() if deployed else {}
             if deployed:
                 deployed.stop()
             stopped = time.time()
             events = deployed.events() if deployed else []
+            died = deployed.deaths() if deployed else {}
     except (StackError, LoadError) as error:
         raise TrialFailed(str(error)) from None
-    executed = executions(journal, deaths(events, trees.gone), stopped)
+    # Who watched a process knows best when it died; of children only the sampler can tell.
+    executed = executions(journal, trees.gone | dict(died), stopped)
     with uninterrupted():  # half of this attempt and half of an earlier one would contradict each other
         write_records(run, trial, loaded, sampler.rows, events, executed)
     return Result(
@@ -81,17 +80,12 @@ def measured_seconds(loaded: LoadResult) -> float:
     return max(instants) - min(instants) if instants else 0.0
 
 
-def deaths(events: list[dict[str, Any]], gone: dict[int, float]) -> dict[int, float]:
-    """When each process died, by pid: as the supervisor saw it, else (children) as the sampler did."""
-    return gone | {int(e["pid"]): float(e["t"]) for e in events if e["event"] == "died"}
-
-
-def _roles(deployed: Deployment | None, generator_pid: int) -> list[tuple[str, int]]:
+def _roles(deployed: Deployed | None, generator_pid: int) -> list[tuple[str, int]]:
     system = [(p.role, p.pid) for p in deployed.processes()] if deployed else []
     return [("generator", generator_pid), *system]
 
 
-def _probes(deployed: Deployment | None, trees: ProcessTrees) -> list[tuple[Callable[[], Any], float]]:
+def _probes(deployed: Deployed | None, trees: ProcessTrees) -> list[tuple[Callable[[], Any], float]]:
     probes: list[tuple[Callable[[], Any], float]] = [
         (canary, CANARY_EVERY),
         (trees, ROLES_EVERY),
@@ -99,7 +93,7 @@ def _probes(deployed: Deployment | None, trees: ProcessTrees) -> list[tuple[Call
     ]
     if deployed:
         probes += [
-            (lambda: {"box": deployed.box.usage()}, BOX_EVERY),
+            (deployed.usage, BOX_EVERY),
             (lambda: {"queue": deployed.queue_depth() or {}}, QUEUE_EVERY),
             (lambda: _one("gateway", "requests", deployed.requests_in_progress()), QUEUE_EVERY),
         ]

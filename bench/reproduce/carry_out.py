@@ -27,6 +27,7 @@ from bench.request import Request, check_tasks, resolve_box
 from bench.spec import SpecError
 from bench.stack import StackError
 from bench.stack.box import Caps, detect_caps
+from bench.stack.local import Local
 from bench.stack.services import Services
 
 
@@ -141,7 +142,7 @@ def _sweep(
     """Run an experiment, for the claims that ask for it."""
     ids = [claim.id for claim in sweep.claims]
     try:
-        execution = Execution(request, caps, box, progress, services)
+        execution = Execution(request, caps, box, progress, Local(services))
         execution.run_all()
         execution.finish(calibrate=False)  # most of S here is given, not measured
         rows = trial_rows(request.folder.path)

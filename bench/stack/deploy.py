@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from bench.stack.gateway_status import RequestsInProgress
 from bench.stack.ports import LOOPBACK, TAKEN, free_ports, is_free
 from bench.stack.process import Command, Process, ending
 from bench.stack.ready import NotYet, ask, probed, run_jobs, wait_for
+from bench.stack.runtime import ProcessInfo
 from bench.stack.services import Services, ServiceSet, check_disk
 from bench.stack.supervise import Supervisor
 from bench.stack.sweep import marked
@@ -49,14 +49,6 @@ DEPLOYMENT = "QUEUEBENCH_DEPLOYMENT"
 """Environment variable of every process of one deployment, children of children included."""
 
 
-@dataclass(frozen=True)
-class ProcessInfo:
-    """A living process of a deployed system."""
-
-    role: str
-    pid: int
-
-
 class Deployment:
     """A system that is up, and has proved it. Made by `deployment`."""
 
@@ -82,18 +74,34 @@ class Deployment:
         self.box = box
         self.broker_url = kept.broker_url if kept else ""
         self.store_url = kept.store_url if kept else ""
-        self.queue_depth: Callable[[], dict[str, int] | None] = (
-            QueueDepth(kept.broker_url, queue) if kept else lambda: None
-        )
-        """`ready` and `consumers` of the queue; None where there is no queue or its broker is down."""
-        self.requests_in_progress = RequestsInProgress(status_port)
-        """Requests that the gateway has in progress; None while it can't tell."""
+        self._depth = QueueDepth(kept.broker_url, queue) if kept else None
+        self._in_progress = RequestsInProgress(status_port)
         self._kept = kept
         self._own = own
         self._supervisor = supervisor
         self._bring_down = bring_down
         self._stopped: float | None = None
         self._lock = threading.Lock()
+
+    def in_force(self) -> dict[str, Any]:
+        """See Deployed."""
+        return self.box.in_force()
+
+    def usage(self) -> dict[str, dict[str, float]]:
+        """See Deployed: of the box; roles are seen by their processes."""
+        return {"box": self.box.usage()}
+
+    def queue_depth(self) -> dict[str, int] | None:
+        """`ready` and `consumers` of the queue; None where there is no queue or its broker is down."""
+        return self._depth() if self._depth is not None else None
+
+    def requests_in_progress(self) -> int | None:
+        """Requests that the gateway has in progress; None while it can't tell."""
+        return self._in_progress()
+
+    def deaths(self) -> dict[int, float]:
+        """See Deployed."""
+        return {int(e["pid"]): float(e["t"]) for e in self.events() if e["event"] == "died"}
 
     def processes(self) -> list[ProcessInfo]:
         """Return what is alive now: web, workers, gateway, and the services that it uses."""
@@ -111,8 +119,8 @@ class Deployment:
             if self._stopped is None:
                 self._stopped = time.time()
                 self._supervisor.stop()
-                if isinstance(self.queue_depth, QueueDepth):
-                    self.queue_depth.close()
+                if self._depth is not None:
+                    self._depth.close()
                 self._bring_down()
 
 

@@ -23,6 +23,7 @@ from bench.plan import Load, Trial
 from bench.records import RunFolder
 from bench.report.reading import read
 from bench.spec import parse
+from bench.stack.local import Local
 from bench.stack.services import Services
 from bench.sweep import Result
 from bench.trial import execute
@@ -237,7 +238,7 @@ def test_a_real_trial_of_short_jobs_is_audited_and_agrees(
     """Two hundred jobs and more, counted by the broker or the gateway and by the clients: about the same."""
     path = RunFolder(tmp_path / "run")
     trial = _many_short(name)
-    result = execute(trial, services, path, lambda _: None)
+    result = execute(trial, Local(services), path, lambda _: None)
     path.write_run({"trials": [trial.to_json()], "results": {trial.id: {"status": result.status}}})
     (f,) = read(path.path).done
     audit = f.littles_law
