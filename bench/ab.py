@@ -16,6 +16,7 @@ from bench import compare, exits, request, run, spec
 from bench.analysis.comparing.comparison import ENOUGH
 from bench.plan import Kind, System
 from bench.report.reading import read
+from bench.runtimes import Wanted
 from bench.spec import MOST_WORKERS, Experiment, SpecError
 from bench.stack.systems import SYSTEMS
 from bench.units import parse_duration, parse_length, parse_rate
@@ -42,6 +43,7 @@ class Wish:
     """Where systems of one's own, the task and its limits come from."""
     reports: Path = Path("reports")
     command: str = ""
+    runtime: Wanted = "local"
 
 
 def ab(wish: Wish, asked: compare.Wish, console: Console) -> int:
@@ -57,7 +59,7 @@ def ab(wish: Wish, asked: compare.Wish, console: Console) -> int:
         console.print(
             f"{wish.pairs} pairs: no verdict, which takes {ENOUGH}", style="bold red", highlight=False
         )
-    ended = run.run(request.Request(wanted, folder, wish.command), console)
+    ended = run.run(request.Request(wanted, folder, wish.command, runtime=wish.runtime), console)
     if ended == exits.INTERRUPTED and not folder.run_json.exists():
         return ended
     if ended == exits.INTERRUPTED:

@@ -160,6 +160,7 @@ def begun(
         "experiment": experiment.model_dump(mode="json"),
         "command": request.command,
         "url": request.url,
+        "runtime": runtime.name if runtime else None,
         "started": now(),
         "finished": None,
         "planned": planned,
@@ -174,7 +175,7 @@ def begun(
         "reference_capacity": reference_capacity(experiment, first, box),
         "deadline": trials[0].deadline,
         "poll_interval": trials[0].poll_interval,
-        "notes": [*notes(experiment, caps, box, request.url), *beyond],
+        "notes": [*notes(experiment, caps, box, request.url), *(runtime.notes() if runtime else []), *beyond],
         "trials": [t.to_json() for t in trials],
         "results": {},
     }

@@ -25,10 +25,8 @@ from bench.records import RunFolder, write_json
 from bench.report import found as shown
 from bench.report.reading import Growing
 from bench.request import Request, assembled, check_tasks, resolve_box, slips
+from bench.runtimes import Wanted, choose, opened
 from bench.spec import MOST_WORKERS, Experiment, SpecError
-from bench.stack.box import detect_caps
-from bench.stack.local import Local
-from bench.stack.services import Services
 from bench.stack.systems import SYSTEMS
 from bench.sweep import Result
 from bench.units import parse_duration, parse_length, parse_share
@@ -63,6 +61,7 @@ class Wish:
     experiment: str | None = None
     """Where systems of one's own, the task and its limits come from."""
     command: str = ""
+    runtime: Wanted = "local"
     least_window: float = LEAST_WINDOW
     """Seconds: no trial measures for less, however short its jobs are."""
 
@@ -84,15 +83,15 @@ def find(wish: Wish, console: Console) -> int:
     objectives, precision = _objectives(wish.slo), _precision(wish.precision)
     experiment = made(wish)
     check_tasks(experiment)
-    caps = detect_caps()
-    box = resolve_box(experiment, caps)
+    chosen = choose(wish.runtime)
+    box = resolve_box(experiment, chosen)
     progress = Progress(console)
     request = Request(experiment, wish.folder, wish.command)
     console.print(f"{experiment.title}\nrun folder: {wish.folder.path}", highlight=False, markup=False)
     try:
         with interruptible(), progress.showing(), ExitStack() as stack:
-            runtime = Local(stack.enter_context(Services(wish.folder.path)))
-            execution = Execution(request, caps, box, progress, runtime, planned=False)
+            runtime = stack.enter_context(opened(chosen.name, wish.folder.path, progress.stage))
+            execution = Execution(request, runtime.caps(box), box, progress, runtime, planned=False)
             searching = _Searching(execution, wish, objectives, precision)
             knees = [searching.knee(pattern) for pattern in searching.patterns]
             crossover = searching.crossover() if wish.against else None

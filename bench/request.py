@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
-
 from bench import folders
-from bench.environment import usable_cores
 from bench.expand import default_cpus
 from bench.plan import Box, System
 from bench.records import RunFolder, RunFolderError
+from bench.runtimes import Chosen, Wanted, wanted
 from bench.spec import Experiment, GeneratorSpec, PartSpec, SpecError, made
-from bench.stack.box import Caps, cores_for
+from bench.stack.box import cores_for
 from bench.stack.systems import SYSTEMS
 from bench.units import format_size, parse_length
 from workloads import InvalidInput, UnknownTask, load_task
@@ -36,6 +34,7 @@ class Request:
     """The line that repeats this run."""
     url: str | None = None
     resume: bool = False
+    runtime: Wanted = "local"
     again: int = 2
     """How often at most a trial is measured once more whose measurement failed for a passing reason."""
 
@@ -135,7 +134,8 @@ def resumed(path: Path) -> Request:
         raise SpecError(f"{path} is a search, whose next trial depends on the last: begin it again.")
     try:
         experiment = Experiment.model_validate(state["experiment"])
-        return Request(experiment, folder, state["command"], state["url"], resume=True)
+        runtime = wanted(state.get("runtime", "local"))
+        return Request(experiment, folder, state["command"], state["url"], resume=True, runtime=runtime)
     except (KeyError, ValueError) as error:
         raise RunFolderError(f"{path}: its experiment can't be read ({error}). Start a new run.") from None
 
@@ -209,22 +209,22 @@ def part_work(experiment: Experiment, part: PartSpec) -> tuple[str, Any]:
     return name, value
 
 
-def resolve_box(experiment: Experiment, caps: Caps, *, checked: bool = True) -> Box:
-    """The box in numbers. Raises SpecError when the host is too small for it, unless it is not `checked`:
+def resolve_box(experiment: Experiment, chosen: Chosen, *, checked: bool = True) -> Box:
+    """The box in numbers. Raises SpecError when the machine is too small for it, unless it is not `checked`:
     nothing will be put into it.
 
     Where CPU can't be capped, a box that says 1.5 vCPU would put C and every ideal line in the wrong place:
     it is then the whole cores that processes are pinned to (all of them where there is no pinning).
     """
-    cores = usable_cores()
+    cores = chosen.cores
     cpus = default_cpus(cores) if experiment.box.cpus == "auto" else experiment.box.cpus
     if checked and cpus > cores:
         raise SpecError(f'box.cpus = {cpus:g}: this machine has {cores}. Ask for less, or for "auto".')
-    asked, total = experiment.box.memory, psutil.virtual_memory().total
+    asked, total = experiment.box.memory, chosen.memory
     if checked and asked > total:
         raise SpecError(
             f"box.memory = {format_size(asked)}: this machine has {format_size(total)}. Ask for less."
         )
-    if not caps.cpu:
+    if not chosen.caps.cpu:
         cpus = float(len(cores_for(cpus)) or cores)
     return Box(cpus, experiment.box.memory)

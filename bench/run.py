@@ -13,9 +13,7 @@ from bench.plan import Box
 from bench.progress import Progress
 from bench.records import RunFolder
 from bench.request import Request, check_tasks, resolve_box
-from bench.stack.box import Caps, detect_caps
-from bench.stack.local import Local
-from bench.stack.services import Services
+from bench.runtimes import Chosen, choose, opened
 from bench.sweep import Result
 from bench.units import format_size
 
@@ -34,13 +32,13 @@ def run(request: Request, console: Console) -> int:
     # matplotlib takes half a second to import: not before bad usage has been told.
     from bench import report
 
-    caps = detect_caps()
-    box = resolve_box(experiment, caps, checked=request.url is None)
+    chosen = choose("local" if request.url else request.runtime)
+    box = resolve_box(experiment, chosen, checked=request.url is None)
     progress = Progress(console)
-    announce(console, request, caps, box)
+    announce(console, request, chosen, box)
     try:
         with interruptible(), progress.showing():
-            results = _measure(request, caps, box, progress)
+            results = _measure(request, chosen, box, progress)
             progress.stage("drawing the report")
             built = report.build_and_tell(folder.path)
     except Interrupted:
@@ -71,18 +69,22 @@ def tell(console: Console, built: "Built", more: str = "") -> None:
     console.print(f"\nReport: {built.page}", highlight=False, soft_wrap=True)
 
 
-def _measure(request: Request, caps: Caps, box: Box, progress: Progress) -> dict[str, Result]:
+def _measure(request: Request, chosen: Chosen, box: Box, progress: Progress) -> dict[str, Result]:
     with ExitStack() as stack:
-        runtime = None if request.url else Local(stack.enter_context(Services(request.folder.path)))
-        execution = Execution(request, caps, box, progress, runtime)
+        runtime = None
+        if not request.url:
+            runtime = stack.enter_context(opened(chosen.name, request.folder.path, progress.stage))
+        execution = Execution(request, runtime.caps(box) if runtime else chosen.caps, box, progress, runtime)
         results = execution.run_all()
         execution.finish()
     return results
 
 
-def announce(console: Console, request: Request, caps: Caps, box: Box) -> None:
+def announce(console: Console, request: Request, chosen: Chosen, box: Box) -> None:
     """Say what is about to happen, and loudly when nothing will be capped."""
-    experiment = request.experiment
+    experiment, caps = request.experiment, chosen.caps
+    if chosen.why:
+        console.print(f"runtime: {chosen.name}, because {chosen.why}", highlight=False)
     console.print(
         f"{experiment.title or experiment.name}\nrun folder: {request.folder.path}", highlight=False
     )

@@ -15,6 +15,7 @@ from bench.commands.options import (
     Margin,
     Metrics,
     Reports,
+    RuntimeOption,
     Strict,
     Task,
     Warmup,
@@ -55,6 +56,7 @@ def ab_command(
     deadline: Deadline = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the order and of the arrivals.")] = None,
     experiment: Base = None,
+    runtime: RuntimeOption = None,
     metric: Metrics = None,
     margin: Margin = MARGIN,
     fail_on: FailOn = None,
@@ -63,7 +65,7 @@ def ab_command(
     reports: Reports = REPORTS,
 ) -> None:
     """Run two systems in turns under the same load, and compare them: the honest way on a noisy machine."""
-    from bench import ab, compare, request
+    from bench import ab, compare, request, runtimes
 
     wish = ab.Wish(
         a=system_a,
@@ -79,6 +81,7 @@ def ab_command(
         experiment=experiment,
         reports=reports,
         command=command_line(),
+        runtime=runtimes.wanted(runtime or "local"),
     )
     asked = compare.Wish(tuple(metric or ()), margin, fail_on, strict, format=form)
     raise typer.Exit(ab.ab(wish, asked, terminal()))
@@ -101,10 +104,11 @@ def find_command(
     ] = "10%",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the arrivals.")] = 1,
     experiment: Base = None,
+    runtime: RuntimeOption = None,
     reports: Reports = REPORTS,
 ) -> None:
     """Find the highest rate that a system sustains, for each worker count, and where it begins to win."""
-    from bench import find, request
+    from bench import find, request, runtimes
 
     wish = find.Wish(
         system=system,
@@ -121,5 +125,6 @@ def find_command(
         seed=seed,
         experiment=experiment,
         command=command_line(),
+        runtime=runtimes.wanted(runtime or "local"),
     )
     raise typer.Exit(find.find(wish, terminal()))

@@ -12,6 +12,7 @@ from bench.commands.options import (
     Junit,
     Markdown,
     Reports,
+    RuntimeOption,
     Slo,
     command_line,
 )
@@ -41,6 +42,7 @@ def run_command(
     url: Annotated[
         str | None, typer.Option(help="Drive a service that already runs; nothing is started or capped.")
     ] = None,
+    runtime: RuntimeOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the order and of the arrivals.")] = None,
     generator_processes: Annotated[
         int | None, typer.Option(help="Processes that generate the load, where one is not enough.")
@@ -56,7 +58,7 @@ def run_command(
     ] = 2,
 ) -> None:
     """Run an experiment and build its page; fails where an objective (--slo) is missed."""
-    from bench import outputs, request, spec
+    from bench import outputs, request, runtimes, spec
 
     if experiment is not None and resume is not None:
         raise spec.SpecError("give an experiment or --resume, not both: the run knows what it measures")
@@ -66,7 +68,15 @@ def run_command(
     line = command_line()
     wanted = outputs.outputs(slo or (), junit, as_json, markdown)
     if resume is not None:
-        if task or input_file or deadline or url or seed is not None or generator_processes is not None:
+        if (
+            task
+            or input_file
+            or deadline
+            or url
+            or runtime
+            or seed is not None
+            or generator_processes is not None
+        ):
             raise spec.SpecError("--resume goes on with a run as it was: no option changes what is measured")
         raise typer.Exit(_run_and_deliver(replace(request.resumed(resume), again=again), wanted))
     assert experiment is not None
@@ -82,8 +92,12 @@ def run_command(
         chosen = request.with_processes(chosen, generator_processes)
     if url is not None:
         chosen = request.for_url(chosen, url)
+        if runtime is not None:
+            raise spec.SpecError("--url drives what runs already: --runtime has nothing to bring up")
+    where = runtimes.wanted(runtime or "local")
     folder = request.new_folder(reports, chosen.name)
-    raise typer.Exit(_run_and_deliver(request.Request(chosen, folder, line, url, again=again), wanted))
+    asked = request.Request(chosen, folder, line, url, again=again, runtime=where)
+    raise typer.Exit(_run_and_deliver(asked, wanted))
 
 
 def report_command(

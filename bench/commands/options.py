@@ -34,6 +34,13 @@ FailOn = Annotated[
 Strict = Annotated[bool, typer.Option("--strict", help="A limit that can't be judged fails as well.")]
 Format = Annotated[str, typer.Option("--format", help="table, markdown or json.")]
 Output = Annotated[Path | None, typer.Option(help="Folder for the records and the page.")]
+RuntimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        help="Where systems run: local (processes), docker (containers) or auto, which says why.",
+    ),
+]
 MARGIN = "5%,1pp"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import environment, exits, folders
+from bench import environment, exits, folders, runtimes
 from bench.analysis.comparing.claims import Row
 from bench.analysis.words import count
 from bench.execution import Execution, now
@@ -26,7 +26,7 @@ from bench.reproduce.verdicts import Told, tell, untold
 from bench.request import Request, check_tasks, resolve_box
 from bench.spec import SpecError
 from bench.stack import StackError
-from bench.stack.box import Caps, detect_caps
+from bench.stack.box import Caps
 from bench.stack.local import Local
 from bench.stack.services import Services
 
@@ -66,9 +66,9 @@ def run(wish: Wish, console: Console) -> int:
     folders.check_new(wish.folder)
     for sweep in wanted.sweeps:
         check_tasks(sweep.experiment)
-    caps = detect_caps()
-    boxes = {sweep.name: resolve_box(sweep.experiment, caps) for sweep in wanted.sweeps}
-    box = next(iter(boxes.values())) if boxes else resolve_box(profile_experiment(wish.profile), caps)
+    here = runtimes.choose("local")
+    boxes = {sweep.name: resolve_box(sweep.experiment, here) for sweep in wanted.sweeps}
+    box = next(iter(boxes.values())) if boxes else resolve_box(profile_experiment(wish.profile), here)
     wish.folder.mkdir(parents=True, exist_ok=True)
     progress = Progress(console)
     console.print(
@@ -81,7 +81,7 @@ def run(wish: Wish, console: Console) -> int:
             progress.later = sum(lab.seconds * lab.repeats for lab in wanted.labs)
             for sweep in wanted.sweeps:
                 request = Request(sweep.experiment, RunFolder(wish.folder / sweep.name), wish.command)
-                _sweep(sweep, request, caps, boxes[sweep.name], services, progress, found)
+                _sweep(sweep, request, here.caps, boxes[sweep.name], services, progress, found)
             place = Place(services, box, wish.folder / "labs", progress.stage)
             _labs(wanted.labs, chosen, place, progress, found)
             progress.stage("judging")

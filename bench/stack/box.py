@@ -23,7 +23,7 @@ from bench.stack.cgroups import Group, GroupError
 from bench.stack.errors import StackError
 from bench.stack.workspace import PREFIX, Workspace
 
-BoxKind = Literal["cgroup2", "cgroup1", "systemd", "none"]
+BoxKind = Literal["cgroup2", "cgroup1", "systemd", "containers", "none"]
 KINDS: tuple[BoxKind, ...] = ("cgroup2", "cgroup1", "systemd")
 """In the order in which they are tried."""
 TRIAL_BOX = Box(cpus=0.5, memory=64 * 2**20)

@@ -61,7 +61,7 @@ def calibrate(
             raise StackError(f"One job of {task} took longer than {LIMIT:.0f} s.", log=log)
         if code != 0:
             raise _failure(task, box, log, code, int(handle.usage().get("oom_kills", 0)))
-        return _read(task, answer.read_text(), log)
+        return read_measurement(task, answer.read_text(), log)
 
 
 def _failure(task: str, box: Box, log: Path, code: int, oom_kills: int) -> StackError:
@@ -76,7 +76,8 @@ def _failure(task: str, box: Box, log: Path, code: int, oom_kills: int) -> Stack
     return StackError(f"One job of {task} could not be measured: {ending(code)}.", log=log)
 
 
-def _read(task: str, text: str, log: Path) -> Calibration:
+def read_measurement(task: str, text: str, log: Path) -> Calibration:
+    """Read what `workloads calibrate` printed. Raises StackError with the log's tail."""
     try:
         told = json.loads(text)
         ratio = told["two_threads_ratio"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.plan import Box, Calibration, Trial
+from bench.stack.box import Caps, detect_caps
 from bench.stack.calibrate import calibrate
 from bench.stack.deploy import Deployment, deployment
 from bench.stack.runtime import RuntimeName
@@ -26,6 +27,14 @@ class Local:
     def calibrate(self, task: str, value: Any, box: Box, *, budget: float, folder: Path) -> Calibration:
         """See Runtime."""
         return calibrate(task, value, box, budget=budget, folder=folder)
+
+    def caps(self, _box: Box, /) -> Caps:
+        """See Runtime."""
+        return detect_caps()
+
+    def notes(self) -> list[str]:
+        """See Runtime: whatever there is to say is in the caps."""
+        return []
 
     def describe(self) -> dict[str, str]:
         """See Runtime: all is in the environment already."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from bench.plan import Box, Calibration, Trial
+from bench.stack.box import Caps
 
 RuntimeName = Literal["local", "docker"]
 
@@ -60,6 +61,12 @@ class Runtime(Protocol):
 
     def calibrate(self, task: str, value: Any, box: Box, *, budget: float, folder: Path) -> Calibration:
         """Measure one job alone in an idle box for `budget` seconds. Raises StackError."""
+
+    def caps(self, box: Box, /) -> Caps:
+        """What is capped, and how."""
+
+    def notes(self) -> list[str]:
+        """What a reader must know before believing a figure."""
 
     def describe(self) -> dict[str, str]:
         """What a figure depends on besides the machine, by name, for the record."""

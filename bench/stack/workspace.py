@@ -99,6 +99,10 @@ class Workspace:
         for folder in folders:
             self._tell(f"cgroup {folder}")
 
+    def own_project(self, name: str) -> None:
+        """Have the guard remove a Compose project when this process is killed."""
+        self._tell(f"project {name}")
+
     def disown_cgroups(self, folders: list[Path]) -> None:
         """Forget cgroup folders that have been removed."""
         with self._lock:

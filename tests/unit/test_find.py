@@ -147,7 +147,7 @@ def test_bad_usage_is_one_line_and_nothing_is_started(tmp_path, monkeypatch, cap
     """Exit code 2, what is wrong, no run folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["bench", "find", *arguments])
-    monkeypatch.setattr(find, "Services", None)
+    monkeypatch.setattr(find, "opened", None)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     told = capsys.readouterr()
@@ -208,8 +208,8 @@ def search(asked, able, moods=(), patch=None):
     with pytest.MonkeyPatch.context() as patched:
         for name, value in {
             "Execution": lambda *_, **__: execution,
-            "Services": lambda _: nullcontext(),
-            "detect_caps": lambda: None,
+            "choose": lambda _: SimpleNamespace(name="local"),
+            "opened": lambda *_: nullcontext(SimpleNamespace(caps=lambda _: None)),
             "resolve_box": lambda *_: Box(2.0, 2**31),
             "Growing": lambda _: execution,
             "report": SimpleNamespace(build=lambda path: path / "index.html"),

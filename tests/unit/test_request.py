@@ -1,14 +1,21 @@
 """What is asked for is checked before anything is started."""
 
+import psutil
 import pytest
 
 from bench import request, spec
 from bench.calibration import as_work
 from bench.environment import usable_cores
 from bench.plan import Calibration
+from bench.runtimes import Chosen
 from bench.stack.box import Caps
 
 CAPPED = Caps("cgroup2", cpu=True, memory=True, why="")
+
+
+def here(caps):
+    """This machine, with these caps."""
+    return Chosen("local", "", caps, usable_cores(), psutil.virtual_memory().total)
 
 
 def measured(wall, cpu, holds_gil=None):
@@ -70,12 +77,14 @@ def test_a_box_larger_than_the_machine_is_refused():
     quick = spec.load("quick")
     for box in (spec.BoxSpec(cpus=1024), spec.BoxSpec(memory=2**60)):
         with pytest.raises(spec.SpecError, match="this machine has"):
-            request.resolve_box(quick.model_copy(update={"box": box}), CAPPED)
+            request.resolve_box(quick.model_copy(update={"box": box}), here(CAPPED))
 
 
 def test_without_a_cap_the_box_is_the_cores_it_may_use():
     """1.5 vCPU that nothing enforces would put the capacity, and all ideal lines, in the wrong place."""
-    box = request.resolve_box(spec.load("quick"), Caps("none", cpu=False, memory=False, why="no rights"))
+    box = request.resolve_box(
+        spec.load("quick"), here(Caps("none", cpu=False, memory=False, why="no rights"))
+    )
     assert box.cpus == int(box.cpus)
     assert 1 <= box.cpus <= usable_cores()
 
