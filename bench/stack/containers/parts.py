@@ -14,7 +14,7 @@ BROKER_PORT, STORE_PORT = 5672, 6379
 """Ports inside the containers."""
 LOOPBACK = "127.0.0.1"
 RESET = "!reset"
-"""In an override file: nothing of what the Compose file says. Waiting for one another is the harness's to do."""
+"""In an override file: nothing of what the Compose file says."""
 OWN_CODE = "/own"
 """Where the user's own modules are seen in a container."""
 

@@ -28,7 +28,7 @@ BOOT_LIMIT = 120.0
 """Seconds for broker and store; the broker's booting is bound by the processor."""
 SERVICES = ("broker", "store")
 STORE_ROOM = 0.8
-"""Share of a store's own memory cap that its data may take: what exceeds it is refused, where the cap kills."""
+"""Share of a store's memory cap that data may take: what exceeds it is refused, where the cap kills."""
 
 
 class Place:
