@@ -32,7 +32,8 @@ def run(request: Request, console: Console) -> int:
     # matplotlib takes half a second to import: not before bad usage has been told.
     from bench import report
 
-    chosen = choose("local" if request.url else request.runtime)
+    apart = experiment.worker_box is not None and not request.url
+    chosen = choose("local" if request.url else request.runtime, apart=apart)
     box = resolve_box(experiment, chosen, checked=request.url is None)
     progress = Progress(console)
     announce(console, request, chosen, box)
