@@ -1,6 +1,6 @@
 # `make bench` and `make test` do everything on a fresh machine. PYTHON=/path chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help setup bench chaos soak selftest test test-unit test-containers test-all images lint benchmark-harness benchmark-queue clean
+.PHONY: help setup bench chaos soak selftest test test-unit test-containers test-all images lint benchmark-harness benchmark-queue benchmark-containers clean
 
 BIN := .venv/bin
 # Integration tests wait half of their time, so three files at a time; unit tests do not. By file, so that files share
