@@ -67,10 +67,10 @@ ENTRYPOINT ["python", "-m", "queued", "worker"]
 
 FROM ${NGINX_IMAGE} AS gateway
 COPY containers/answers /usr/local/bin/
-COPY containers/gateway/18-no-limit.envsh /docker-entrypoint.d/
+COPY containers/gateway/18-words.envsh /docker-entrypoint.d/
 COPY containers/gateway/nginx.conf.template /etc/nginx/templates/
 ENV NGINX_ENTRYPOINT_LOCAL_RESOLVERS=1 NGINX_ENTRYPOINT_QUIET_LOGS=1 NGINX_ENVSUBST_OUTPUT_DIR=/tmp \
-    NGINX_ENVSUBST_FILTER=^(UPSTREAM|CONNECTIONS|GATEWAY_TIMEOUT_MS|NGINX_LOCAL_RESOLVERS)$ \
+    NGINX_ENVSUBST_FILTER=^(UPSTREAM|CONNECTIONS|(GATEWAY|CONNECT)_TIMEOUT_MS|NGINX_LOCAL_RESOLVERS)$ \
     UPSTREAM=web:8000 CONNECTIONS=0 GATEWAY_TIMEOUT_MS=60000
 USER nginx
 EXPOSE 8080

@@ -1,6 +1,6 @@
 # `make bench` and `make test` do everything on a fresh machine. PYTHON=/path chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help setup bench chaos soak selftest test test-unit lint benchmark-harness benchmark-queue clean
+.PHONY: help setup bench chaos soak selftest test test-unit test-containers test-all images lint benchmark-harness benchmark-queue benchmark-containers clean
 
 BIN := .venv/bin
 # Integration tests wait half of their time, so three files at a time; unit tests do not. By file, so that files share
@@ -32,6 +32,17 @@ test-unit: ## the tests that start nothing
 	@scripts/setup --tests --no-system
 	@$(PYTEST) -n logical --maxprocesses 8 tests/unit $(ARGS)
 
+test-containers: ## the tests of the containers, with a Docker engine; builds the images first
+	@scripts/setup --tests --no-system
+	@if docker version >/dev/null 2>&1; then docker compose --profile '*' build --quiet; fi
+	@$(PYTEST) tests/containers $(ARGS)
+
+test-all: test test-containers ## both
+
+images: ## build every image, and show how large each is
+	@docker compose --profile '*' build --quiet
+	@docker image ls --filter "reference=queuebench/*:$${QUEUEBENCH_TAG:-latest}" --format '{{.Repository}}\t{{.Size}}' | sort
+
 lint: ## style, types, and which package may import which
 	@scripts/setup --tests --no-system
 	@$(BIN)/ruff check .
@@ -47,6 +58,9 @@ benchmark-harness: setup ## what the harness itself costs
 
 benchmark-queue: setup ## what the queue's guarantees cost, beside a bare floor
 	@$(BIN)/python scripts/benchmark_queue.py
+
+benchmark-containers: setup ## what containers add to the same systems as processes
+	@$(BIN)/python scripts/benchmark_containers.py
 
 clean: ## remove what was made here, but for the reports
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -66,4 +66,6 @@ def as_work(name: str, value: Any, measured: Calibration) -> Work:
 
 def reference_capacity(experiment: Experiment, work: Work, box: Box) -> float:
     """The C of `1.2C`, in jobs per second: what the reference number of workers can sustain in the box."""
-    return capacity("queued", experiment.reference_workers, work, box.cpus)
+    own = experiment.worker_box
+    each = Box(own.cpus, own.memory) if own else None
+    return capacity("queued", experiment.reference_workers, work, box.cpus, each)

@@ -66,7 +66,7 @@ def run(console: Console | None = None) -> int:
 def examine() -> list[Finding]:
     """Look at everything."""
     findings = [_python(), *(_program(program) for program in PROGRAMS.values())]
-    findings += [_caps(detect_caps()), _cores(), _memory(), _disk(), _browser()]
+    findings += [_caps(detect_caps()), _cores(), _memory(), _disk(), _containers(), _browser()]
     return findings
 
 
@@ -199,6 +199,21 @@ def _disk() -> Finding:
         format_size(DISK_NEEDED),
         ok,
         "" if ok else f"free some space under {place}, or set TMPDIR",
+    )
+
+
+def _containers() -> Finding:
+    """Whether `--runtime docker` can be used."""
+    from bench.stack.containers.engine import find_engine
+
+    needed = "for --runtime docker only"
+    try:
+        engine = find_engine()
+    except StackError as error:
+        return Finding("containers", "no", needed, False, error.what, vital=False)
+    engine.close()
+    return Finding(
+        "containers", f"engine {engine.version}, Compose {engine.compose}", needed, True, vital=False
     )
 
 

@@ -8,7 +8,7 @@ import random
 import zlib
 from dataclasses import replace
 
-from bench.plan import Box, Kind, Load, Retry, Step, System, Trial, Work
+from bench.plan import Box, Kind, Load, Retry, Step, System, Trial, Work, alone_in
 from bench.spec import Experiment, PartSpec, RetrySpec, SpecError
 
 POLL_FLOOR = 0.1
@@ -16,18 +16,23 @@ POLL_FLOOR = 0.1
 CPU a poll would be most of the work."""
 
 
+QUEUES: tuple[Kind, ...] = ("as_published", "queued")
+"""Kinds that have workers apart from the web."""
 DEFAULT_ATTEMPTS = 4
 """Attempts of a client that retries, where nothing is said: three retries, as urllib3 has it by default."""
 
 
-def capacity(kind: Kind, workers: int, work: Work, cpus: float) -> float:
+def capacity(kind: Kind, workers: int, work: Work, cpus: float, worker_box: Box | None = None) -> float:
     """Jobs per second a system can sustain, from S, its CPU part, and who excludes whom.
 
     Processes: each worker does 1/S, all together no more than the box's CPU allows. Threads of one process:
-    the box's CPU, or one core where the work holds the GIL. The definition is the operational "bottleneck
+    the box's CPU, or one core where the work holds the GIL. Workers in boxes of their own share nothing. The
+    definition is the operational "bottleneck
     law" (Denning & Buzen, The Operational Analysis of Queueing Network Models, 1978).
     """
     cpu_time = max(work.cpu_time, 1e-4)
+    if worker_box is not None and kind in QUEUES:
+        return workers / alone_in(work, worker_box)
     if kind == "blocking":
         return min(1.0, cpus) / cpu_time if work.holds_gil else cpus / cpu_time
     return min(workers / work.service_time, cpus / cpu_time)
@@ -65,7 +70,9 @@ def expand(
 def _part_trials(
     experiment: Experiment, part: PartSpec, work: Work, systems: dict[str, System], box: Box
 ) -> list[Trial]:
-    reference = capacity("queued", experiment.reference_workers, work, box.cpus)
+    own_box = experiment.worker_box
+    each = Box(own_box.cpus, own_box.memory) if own_box else None
+    reference = capacity("queued", experiment.reference_workers, work, box.cpus, each)
     service = work.service_time
     deadline = (part.deadline or experiment.deadline).seconds(service)
     gateway = (experiment.gateway_timeout or part.deadline or experiment.deadline).seconds(service)
@@ -85,7 +92,7 @@ def _part_trials(
         counts = part.workers[:1] if systems[name].kind in ("blocking", "external") else part.workers
         for workers in counts:
             system = replace(systems[name], workers=workers, max_wait=max_wait)
-            able = capacity(system.kind, workers, work, box.cpus)
+            able = capacity(system.kind, workers, work, box.cpus, each)
             for load in part_loads(part, able if part.capacity == "own" else reference, service):
                 for repeat in range(1, (part.repeats or experiment.repeats) + 1):
                     trials.append(
@@ -114,6 +121,7 @@ def _part_trials(
                                 connection_limit(able, deadline, retry) if system.kind == "bounded" else 0
                             ),
                             retry=retry,
+                            worker_box=each if system.kind in QUEUES else None,
                         )
                     )
     return trials

@@ -83,7 +83,7 @@ def find(wish: Wish, console: Console) -> int:
     objectives, precision = _objectives(wish.slo), _precision(wish.precision)
     experiment = made(wish)
     check_tasks(experiment)
-    chosen = choose(wish.runtime)
+    chosen = choose(wish.runtime, apart=experiment.worker_box is not None)
     box = resolve_box(experiment, chosen)
     progress = Progress(console)
     request = Request(experiment, wish.folder, wish.command)

@@ -139,6 +139,13 @@ class Box:
     """Bytes."""
 
 
+def alone_in(work: Work, worker_box: Box | None) -> float:
+    """Seconds that a job takes in a worker's own box; a job is one process, which uses one core at most."""
+    if worker_box is None:
+        return work.service_time
+    return max(work.service_time, work.cpu_time / min(1.0, worker_box.cpus))
+
+
 @dataclass(frozen=True)
 class Trial:
     """One system under one load, once."""
@@ -172,6 +179,18 @@ class Trial:
     """`bounded`: connections in progress that nginx admits; 0 = no limit."""
     retry: Retry = Retry()
     """How clients behave when an attempt fails."""
+    worker_box: Box | None = None
+    """Each worker's own, beside the box, which then holds the rest of the system; None: they are in it."""
+
+    @property
+    def cores(self) -> float:
+        """vCPU that tasks can have, all together."""
+        return self.box.cpus if self.worker_box is None else self.system.workers * self.worker_box.cpus
+
+    @property
+    def service_time(self) -> float:
+        """Seconds that one job takes alone in this system: S, or longer in a worker with a part of a core."""
+        return alone_in(self.work, self.worker_box)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, nested."""
@@ -180,7 +199,9 @@ class Trial:
     @staticmethod
     def from_json(data: dict[str, Any]) -> "Trial":
         """Invert `to_json`. Raises TypeError or KeyError when the data is not a trial."""
-        plain = {k: v for k, v in data.items() if k not in {"system", "work", "load", "box", "retry"}}
+        nested = {"system", "work", "load", "box", "retry", "worker_box"}
+        plain = {k: v for k, v in data.items() if k not in nested}
+        worker_box = data.get("worker_box")
         return Trial(
             **plain,
             system=System(**data["system"]),
@@ -188,6 +209,7 @@ class Trial:
             load=Load.from_json(data["load"]),
             box=Box(**data["box"]),
             retry=Retry(**data.get("retry", {})),
+            worker_box=Box(**worker_box) if worker_box else None,
         )
 
 

@@ -34,7 +34,8 @@ def run(request: Request, console: Console) -> int:
     with uninterrupted():
         from bench import report
 
-    chosen = choose("local" if request.url else request.runtime)
+    apart = experiment.worker_box is not None and not request.url
+    chosen = choose("local" if request.url else request.runtime, apart=apart)
     box = resolve_box(experiment, chosen, checked=request.url is None)
     progress = Progress(console)
     announce(console, request, chosen, box)

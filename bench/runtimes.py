@@ -43,8 +43,15 @@ def wanted(text: str) -> Wanted:
     return known[text]
 
 
-def choose(asked: Wanted) -> Chosen:
-    """Decide. `auto` prefers processes, which cost nothing; raises StackError where docker can't be had."""
+def choose(asked: Wanted, *, apart: bool = False) -> Chosen:
+    """Decide. `auto` prefers processes, which cost nothing. `apart`: each worker has a box of its own.
+
+    Raises SpecError where that can't be, StackError where docker can't be had.
+    """
+    if apart and asked == "local":
+        raise SpecError("worker_box: workers have boxes of their own in containers only: --runtime docker")
+    if apart:
+        return _docker("each worker has a box of its own" if asked == "auto" else "")
     if asked == "local":
         return _local("")
     if asked == "docker":

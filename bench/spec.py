@@ -104,6 +104,13 @@ class BoxSpec(_Strict):
     memory: _Size = 2 * 2**30
 
 
+class WorkerBoxSpec(_Strict):
+    """A box of each worker's own: workers then scale beyond the box, as on machines of their own."""
+
+    cpus: Annotated[float, Field(ge=0.05, le=64)]
+    memory: _Size = 256 * 2**20
+
+
 class GeneratorSpec(_Strict):
     """The load generator."""
 
@@ -230,6 +237,8 @@ class Experiment(_Strict):
     reference_workers: _Workers = 2
     """The C of rates like `1.2C` is what this many workers can sustain in the box."""
     box: BoxSpec = BoxSpec()
+    worker_box: WorkerBoxSpec | None = None
+    """Runtime docker only: workers are not in `box`, which holds what else a queue has."""
     generator: GeneratorSpec = GeneratorSpec()
     systems: dict[_Name, SystemSpec] = {}
     parts: Annotated[list[PartSpec], Field(min_length=1)]

@@ -22,7 +22,7 @@ from bench.stack.workspace import PREFIX, Workspace, temporary_root
 from queued.web.listening import turn_away
 
 REQUIRE = "QUEUEBENCH_REQUIRE"
-"""Comma list of caps, browser, filters, namespaces, services: what must be there or fails."""
+"""Comma list of caps, browser, docker, filters, namespaces, services: what must be there or fails."""
 RUN_MARK = "QUEUEBENCH_TEST_RUN"
 """Environment variable that everything a test starts inherits, however far down."""
 PATIENCE = 5.0
@@ -81,10 +81,22 @@ def missing_filters() -> str | None:
         return None if turn_away(server) else "this system, or the sandbox around us, takes no socket filters"
 
 
+def missing_docker() -> str | None:
+    ask = ["docker", "version", "--format", "{{.Server.Version}}"]
+    try:
+        for words in (ask, ["docker", "compose", "version"]):
+            subprocess.run(words, check=True, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = str(getattr(error, "stderr", None) or error).strip()
+        return f"no Docker engine with Compose: {said.splitlines()[-1]}"
+    return None
+
+
 NEEDS = {  # marker → what QUEUEBENCH_REQUIRE calls it, and what is missing
     "integration": ("services", missing_services),
     "caps": ("caps", missing_caps),
     "browser": ("browser", missing_browser),
+    "docker": ("docker", missing_docker),
     "namespaces": ("namespaces", missing_namespaces),
     "filters": ("filters", missing_filters),
 }
@@ -98,18 +110,29 @@ def _missing() -> dict[str, str | None]:
 
 @pytest.fixture(autouse=True)
 def _needs(request: pytest.FixtureRequest, _missing: dict[str, str | None]) -> None:
+    """Look for all that the test's markers say it needs."""
+    for marker in NEEDS:
+        if request.node.get_closest_marker(marker) is not None:
+            demand(marker, _missing)
+
+
+def demand(marker: str, seen: dict[str, str | None]) -> None:
     """Skip with the reason, or fail with it where QUEUEBENCH_REQUIRE names the need."""
     required = {word.strip() for word in os.environ.get(REQUIRE, "").split(",") if word.strip()}
-    for marker, (need, look) in NEEDS.items():
-        if request.node.get_closest_marker(marker) is None:
-            continue
-        if marker not in _missing:
-            _missing[marker] = look()
-        reason = _missing[marker]
-        if reason is not None and need in required:
-            pytest.fail(f"{REQUIRE} asks for {need}, but {reason}")
-        if reason is not None:
-            pytest.skip(f"needs {need}: {reason}")
+    need, look = NEEDS[marker]
+    if marker not in seen:
+        seen[marker] = look()
+    reason = seen[marker]
+    if reason is not None and need in required:
+        pytest.fail(f"{REQUIRE} asks for {need}, but {reason}")
+    if reason is not None:
+        pytest.skip(f"needs {need}: {reason}")
+
+
+@pytest.fixture(scope="session")
+def engine(_missing: dict[str, str | None]) -> None:
+    """A Docker engine with Compose: for fixtures that many tests share, which come before `_needs`."""
+    demand("docker", _missing)
 
 
 @pytest.fixture(scope="session")

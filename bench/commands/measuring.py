@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def run_command(
     experiment: Annotated[
         str | None,
-        typer.Argument(help="A file, or quick, standard, full, blog, metastability or ci."),
+        typer.Argument(help="A file, or quick, standard, full, blog, failure, metastability, scale or ci."),
     ] = None,
     task: Annotated[
         str | None,

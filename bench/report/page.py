@@ -201,6 +201,8 @@ def caps(run: Run) -> list[tuple[str, bool, str]]:
             else f"{f'{figure(cpus)} vCPU' if cpus is not None else 'CPU NOT CAPPED'}, "
             f"{size(memory) if memory is not None else 'memory NOT CAPPED'}"
         )
+        if held.get("worker_cpus"):
+            words += f", and {figure(held['worker_cpus'])} vCPU, {size(held['worker_memory'])} each worker"
         if held.get("kind") and held["kind"] != "none":
             words += f", by {held['kind']}"
         if held.get("pinned"):

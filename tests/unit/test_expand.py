@@ -179,6 +179,28 @@ def test_a_pulse_is_drained_like_the_backlog_that_it_leaves():
     assert drain_limit(pulse, 6, 1.5) == pytest.approx(1.5 + 2 * 45 / 3 + 10)
 
 
+def test_workers_in_boxes_of_their_own_share_nothing():
+    """Each does its part of a core's work, however many there are; the box holds the rest of the system."""
+    work = Work("spin", {"seconds": 0.2}, service_time=0.2, cpu_time=0.2)
+    fifth = Box(0.2, 2**27)
+    assert [capacity("queued", n, work, 0.7, fifth) for n in (1, 4, 8)] == pytest.approx([1, 4, 8])
+    assert capacity("gunicorn", 8, work, 0.7, fifth) == pytest.approx(3.5)
+    assert capacity("queued", 3, work, 0.7, Box(2.0, 2**27)) == pytest.approx(15), "a job uses one core"
+    waits = Work("sleep", {"seconds": 0.2}, service_time=0.2, cpu_time=0.001)
+    assert capacity("queued", 2, waits, 0.7, fifth) == pytest.approx(10)
+
+
+def test_a_trial_with_boxes_of_workers_own_survives_json():
+    """And knows how long a job takes there."""
+    scale = spec.load("scale")
+    work = Work("spin", {"seconds": 0.2}, service_time=0.2, cpu_time=0.2)
+    trials = expand(scale, {p.name: work for p in scale.parts}, systems(scale, None), Box(0.7, 2**30))
+    assert [Trial.from_json(json.loads(json.dumps(t.to_json()))) for t in trials] == trials
+    assert {t.service_time for t in trials} == {1.0}
+    assert {t.cores for t in trials} == {0.2 * n for n in (1, 2, 3, 4, 6, 8)}
+    assert {t.load.rate for t in trials} == {6.0}
+
+
 @pytest.mark.parametrize(("cores", "cpus"), [(1, 0.5), (2, 1.5), (3, 2), (64, 2)])
 def test_the_box_leaves_room_for_the_generator(cores, cpus):
     """Two cores can't hold a 2-vCPU box and an honest generator."""

@@ -208,7 +208,7 @@ def search(asked, able, moods=(), patch=None):
     with pytest.MonkeyPatch.context() as patched:
         for name, value in {
             "Execution": lambda *_, **__: execution,
-            "choose": lambda _: SimpleNamespace(name="local"),
+            "choose": lambda *_, **__: SimpleNamespace(name="local"),
             "opened": lambda *_: nullcontext(SimpleNamespace(caps=lambda _: None)),
             "resolve_box": lambda *_: Box(2.0, 2**31),
             "Growing": lambda _: execution,

@@ -181,8 +181,9 @@ def test_images_are_ours_and_have_a_version(part: str) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_commands_are_such_as_the_service_takes(part: str) -> None:
     """Its own parser reads them."""
-    program, *arguments = container(part)["command"]
-    assert program == "queued"
+    (*program,) = container(part)["command"][:3]
+    arguments = container(part)["command"][3:]
+    assert [*program] == ["python", "-m", "queued"]
     assert _parser().parse_args(arguments).part == part
 
 
@@ -212,7 +213,7 @@ def test_the_examples_of_secrets_are_none() -> None:
 
 def test_the_port_of_the_web_is_the_one_it_listens_on_where_others_reach_it() -> None:
     """And the Service leads there."""
-    asked = _parser().parse_args(container("web")["command"][1:])
+    asked = _parser().parse_args(container("web")["command"][3:])
     assert {port["name"]: port["containerPort"] for port in container("web")["ports"]} == {"http": asked.port}
     assert asked.host == "0.0.0.0"
     (port,) = of_kind("Service")["queued-web"]["spec"]["ports"]

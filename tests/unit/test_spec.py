@@ -27,6 +27,9 @@ def errors(text: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
+NAMES = ["blog", "ci", "failure", "full", "metastability", "quick", "scale", "standard"]
+
+
 @pytest.mark.parametrize("name", spec.built_in_names())
 def test_every_built_in_experiment_is_valid(name):
     """And survives the way through run.json that --resume depends on."""
@@ -35,8 +38,17 @@ def test_every_built_in_experiment_is_valid(name):
 
 
 def test_the_built_in_experiments_are_those_of_the_documentation():
-    """The README names these six."""
-    assert spec.built_in_names() == ["blog", "ci", "full", "metastability", "quick", "standard"]
+    """The README and docs/containers.md name these."""
+    assert spec.built_in_names() == [
+        "blog",
+        "ci",
+        "failure",
+        "full",
+        "metastability",
+        "quick",
+        "scale",
+        "standard",
+    ]
 
 
 def test_all_errors_come_at_once_each_with_its_line():
@@ -118,7 +130,9 @@ def test_text_that_is_no_toml_says_where():
 
 def test_a_name_that_is_no_experiment_lists_the_built_in_ones(tmp_path):
     """A typo in the name is the most common error."""
-    with pytest.raises(spec.SpecError, match=r"blog, ci, full, metastability, quick, standard"):
+    with pytest.raises(
+        spec.SpecError, match=r"blog, ci, failure, full, metastability, quick, scale, standard"
+    ):
         spec.load(str(tmp_path / "quik"))
 
 

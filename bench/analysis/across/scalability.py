@@ -39,8 +39,8 @@ def scalability(group: WorkersGroup, series: Series) -> Scalability:
     by_load, by_box, by_failure = [], [], []
     for point in series.points:
         workers = point.trial.system.workers
-        able = workers / group.work.service_time
-        if able * group.work.cpu_time > group.cpus * (1 + 1e-9):
+        able = workers / point.trial.service_time
+        if able * group.work.cpu_time > point.trial.cores * (1 + 1e-9):
             by_box.append(workers)
         elif group.offered < PRESSED * able:
             by_load.append(workers)

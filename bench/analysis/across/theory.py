@@ -56,8 +56,8 @@ def model_of(trial: Trial, overhead: Overhead) -> Model | None:
         return None
     return Model(
         slots=None if kind == "blocking" else trial.system.workers,
-        cores=trial.box.cpus,
-        service_time=work.service_time,
+        cores=trial.cores,
+        service_time=trial.service_time,
         cpu=work.cpu_time,
         overhead=overhead,
         most=1.0 if kind == "blocking" and work.holds_gil else math.inf,

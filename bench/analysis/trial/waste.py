@@ -122,7 +122,7 @@ def _cpu_burnt(records: TrialRecords) -> float:
         return sum(burnt)
     trial = records.trial
     alone = trial.system.kind == "blocking" and trial.work.holds_gil
-    return (min(1.0, trial.box.cpus) if alone else trial.box.cpus) * (records.end - records.window[0])
+    return (min(1.0, trial.cores) if alone else trial.cores) * (records.end - records.window[0])
 
 
 def _task_cpu(records: TrialRecords) -> list[Floats]:

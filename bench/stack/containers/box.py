@@ -68,15 +68,20 @@ class ContainerBox:
         }
 
     def _limit(self, share: Box) -> dict[str, Any]:
-        said: dict[str, Any] = {
-            "deploy": {"resources": {"limits": {"cpus": f"{share.cpus:.3f}", "memory": str(share.memory)}}},
-            "memswap_limit": str(share.memory),
-        }
+        said = limit(share)
         if self.cores:
             said["cpuset"] = ",".join(map(str, self.cores))
         if self.parent:
             said["cgroup_parent"] = self.parent.name
         return said
+
+
+def limit(share: Box) -> dict[str, Any]:
+    """What the override file says of a container's cap; with as much swap as memory, which is none."""
+    return {
+        "deploy": {"resources": {"limits": {"cpus": f"{share.cpus:.3f}", "memory": str(share.memory)}}},
+        "memswap_limit": str(share.memory),
+    }
 
 
 def split(box: Box, services: Mapping[str, int]) -> dict[str, Box]:

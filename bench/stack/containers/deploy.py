@@ -12,7 +12,7 @@ from typing import Any
 from docker.models.containers import Container
 
 from bench.plan import Trial
-from bench.stack.containers.box import ContainerBox
+from bench.stack.containers.box import ContainerBox, limit
 from bench.stack.containers.journals import Journal, Merged, fetch, merge
 from bench.stack.containers.parts import (
     ATTEMPTS,
@@ -107,7 +107,15 @@ class ContainerDeployment:
         inside = [c for c in self._own if service_of(c) in parts.in_box]
         if self._depth is not None and self._trial.system.services_in_box:
             inside += self._place.services
-        return self._box.in_force() or shares_in_force(inside, self._box)
+        if self._trial.worker_box is None:
+            return self._box.in_force() or shares_in_force(inside, self._box)
+        workers = [c for c in inside if service_of(c) == parts.worker]
+        rest = [c for c in inside if service_of(c) != parts.worker]
+        each = [limits_in(c) for c in workers]
+        return (self._box.in_force() or shares_in_force(rest, self._box)) | {
+            "worker_cpus": None if any(c is None for c, _ in each) else max(c for c, _ in each if c),
+            "worker_memory": None if any(m is None for _, m in each) else max(m for _, m in each if m),
+        }
 
     def usage(self) -> dict[str, dict[str, float]]:
         """See Deployed: of the box and of each role."""
@@ -116,6 +124,7 @@ class ContainerDeployment:
             by_role.setdefault(watched.role, []).append(watched.usage())
         told = summed(by_role)
         outside = {"gateway"} if self._trial.system.services_in_box else {"gateway", "broker", "store"}
+        outside |= {"worker"} if self._trial.worker_box else set()
         inside = summed({"box": [u for r, each in by_role.items() if r not in outside for u in each]})["box"]
         if self._box.parent:
             # Version 1 counts a kill with the group that it hit only.
@@ -247,7 +256,11 @@ def deployment(trial: Trial, place: Place, *, folder: Path, journal: Path) -> It
     box = place.box_for(trial)
     scale = {name: trial.system.workers if name == parts.worker else 1 for name in parts.in_box}
     services = place.service_counts if queue and trial.system.services_in_box else {}
-    limits = box.limits({**services, **scale})
+    if trial.worker_box and parts.worker:
+        inside = {name: n for name, n in scale.items() if name != parts.worker}
+        limits = {**box.limits({**services, **inside}), parts.worker: limit(trial.worker_box)}
+    else:
+        limits = box.limits({**services, **scale})
     token = secrets.token_hex(16)
     own: list[Container] = []
     try:

@@ -15,8 +15,8 @@ import requests
 
 from bench.stack.errors import StackError
 
-COMPOSE_NEEDED = (2, 18)
-"""Oldest Compose whose override files can take something back."""
+COMPOSE_NEEDED = (2, 20)
+"""Oldest Compose that reads the files as they are meant: override files that take something back, too."""
 NEAR = ("localhost", "127.0.0.1", "::1")
 TIMEOUT = 60
 """Seconds for one answer of the engine."""

@@ -125,7 +125,8 @@ def _need_words(group: WorkersGroup, series: Series) -> tuple[str, str]:
     beyond = [workers_of(p) for p in series.points if workers_of(p) > need]
     limit = group.cpus / max(group.work.cpu_time, 1e-9)
     if beyond:
-        why = f" (the box's {figure(group.cpus)} vCPU allow {figure(limit)}/s)" if group.cpu_bound else ""
+        shared = group.cpu_bound and point.trial.worker_box is None
+        why = f" (the box's {figure(group.cpus)} vCPU allow {figure(limit)}/s)" if shared else ""
         verb = "is" if need == 1 else "are"
         text = f"So {count(need, 'worker')} {verb} enough: {beyond[0]} deliver no more{why}."
         short = f"More than {count(need, 'worker')} deliver no more{why}."
