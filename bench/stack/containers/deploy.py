@@ -50,6 +50,8 @@ START_LIMIT = 90.0
 """Seconds that containers may take to answer, apart from the job itself."""
 WARM_LIMIT = 5.0
 """Seconds spent on having every worker run a probe; what is cold then stays cold."""
+FIGURES_LIMIT = 5.0
+"""Seconds for an engine's first figures of a container."""
 ALIVE_EVERY = 0.5
 """Seconds between two looks at whether a container that comes up has died instead."""
 
@@ -98,7 +100,12 @@ class ContainerDeployment:
         return list(self._own)
 
     def watch(self) -> None:
-        """Begin to note who dies."""
+        """Begin to note who dies, once there is a first figure of everybody."""
+        usages = [watched.usage for watched in self._watched.values()]
+        for usage in usages:
+            usage()
+        for usage in usages:
+            usage.known(FIGURES_LIMIT)
         self._watch = Watch(self._place.engine, self._place.project.name, self._watched)
 
     def in_force(self) -> dict[str, Any]:

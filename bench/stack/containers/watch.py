@@ -34,6 +34,8 @@ class Watched:
     """Monotonic time of the engine's last word of it that is not explained yet."""
     kills: int = 0
     """Memory kills that its control group has counted, as far as they have been noted."""
+    noted: float = float("-inf")
+    """Monotonic time of the last one that was noted."""
 
 
 class Watch:
@@ -100,7 +102,9 @@ class Watch:
                 self._look()
             case "die":
                 code = int(told.get("Actor", {}).get("Attributes", {}).get("exitCode", 0))
-                if watched.oom is not None and code == KILLED:
+                # The engine may tell of one shortage more than once: the counter has named this death already.
+                told = time.monotonic() - watched.noted < OOM_PATIENCE
+                if watched.oom is not None and code == KILLED and not told:
                     self._oom_kill(watched, t)
                 watched.died.append(t)
                 how = ending(128 - code if code > 128 else code)
@@ -122,7 +126,7 @@ class Watch:
                 watched.oom = None
 
     def _oom_kill(self, watched: Watched, t: float) -> None:
-        watched.oom = None
+        watched.oom, watched.noted = None, time.monotonic()
         watched.kills = max(watched.kills + 1, watched.usage.oom_kills())
         self._note(t, "oom_kill", watched.role, watched.pid, "the box was out of memory")
 
