@@ -102,9 +102,9 @@ class Watch:
                 self._look()
             case "die":
                 code = int(told.get("Actor", {}).get("Attributes", {}).get("exitCode", 0))
-                # The engine may tell of one shortage more than once: the counter has named this death already.
-                told = time.monotonic() - watched.noted < OOM_PATIENCE
-                if watched.oom is not None and code == KILLED and not told:
+                # The engine may tell of one shortage twice: the counter has named this death already.
+                named = time.monotonic() - watched.noted < OOM_PATIENCE
+                if watched.oom is not None and code == KILLED and not named:
                     self._oom_kill(watched, t)
                 watched.died.append(t)
                 how = ending(128 - code if code > 128 else code)
