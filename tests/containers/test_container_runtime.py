@@ -289,7 +289,7 @@ def test_without_a_group_above_shares_add_up_to_the_box(
 
     monkeypatch.setattr(boxes, "make_parent", refuse)
     monkeypatch.setattr(usage, "group_of", lambda *_: None)  # nor is any control group seen
-    divided = replace(BOX, memory=1200 * MIB)
+    divided = replace(BOX, memory=2048 * MIB)
     with brought_up(runtime, small_trial("queued", box=divided, workers=3), tmp_path) as deployed:
         assert sum(service_of(c) == "worker" for c in deployed.containers) == 3
         assert deployed.queue_depth() == {"ready": 0, "consumers": 3}
@@ -310,6 +310,8 @@ def test_without_a_group_above_shares_add_up_to_the_box(
             lambda: True if deployed.usage()["box"]["cpu"] > first["box"]["cpu"] + 0.4 else None, "use of CPU"
         )
         now = deployed.usage()
+        deployed.containers[0].kill()
+        assert deployed.in_force() == caps  # as they were
         assert all(now[role]["memory"] > MIB for role in ("web", "worker", "broker", "store", "gateway"))
 
 

@@ -91,6 +91,7 @@ class ContainerDeployment:
         self._in_progress = RequestsInProgress(host_port(gateway, STATUS_PORT))
         self._watch: Watch | None = None
         self._merged = Merged()
+        self._limits: dict[str, tuple[float | None, int | None]] = {}
         self._stopped: float | None = None
         self._lock = threading.Lock()
 
@@ -106,6 +107,7 @@ class ContainerDeployment:
             usage()
         for usage in usages:
             usage.known(FIGURES_LIMIT)
+        self.in_force()  # a container may be down when it is asked for the caps in the end
         self._watch = Watch(self._place.engine, self._place.project.name, self._watched)
 
     def in_force(self) -> dict[str, Any]:
@@ -115,14 +117,38 @@ class ContainerDeployment:
         if self._depth is not None and self._trial.system.services_in_box:
             inside += self._place.services
         if self._trial.worker_box is None:
-            return self._box.in_force() or shares_in_force(inside, self._box)
+            return self._box.in_force() or self._shares_in_force(inside)
         workers = [c for c in inside if service_of(c) == parts.worker]
         rest = [c for c in inside if service_of(c) != parts.worker]
-        each = [limits_in(c) for c in workers]
-        return (self._box.in_force() or shares_in_force(rest, self._box)) | {
+        each = self._limits_in(workers)
+        return (self._box.in_force() or self._shares_in_force(rest)) | {
             "worker_cpus": None if any(c is None for c, _ in each) else max(c for c, _ in each if c),
             "worker_memory": None if any(m is None for _, m in each) else max(m for _, m in each if m),
         }
+
+    def _shares_in_force(self, inside: list[Container]) -> dict[str, Any]:
+        """The caps of containers that have a share each, as their own kernel tells them."""
+        read = self._limits_in(inside)
+        cpus, memory = [c for c, _ in read], [m for _, m in read]
+        return {
+            "cpus": None if None in cpus else round(sum(c for c in cpus if c is not None), 2),
+            "cpus_by": None if None in cpus else "quota",
+            "memory": None if None in memory else sum(m for m in memory if m is not None),
+            "swap_off": all(
+                c.attrs["HostConfig"].get("MemorySwap") == c.attrs["HostConfig"].get("Memory") for c in inside
+            ),
+            "kind": f"shares of {len(inside)} containers",
+            "pinned": self._box.cores,
+        }
+
+    def _limits_in(self, containers: list[Container]) -> list[tuple[float | None, int | None]]:
+        """CPUs and bytes that hold in each; of one that is down just now what held when it was up."""
+        if containers:
+            with ThreadPoolExecutor(max_workers=min(8, len(containers))) as pool:
+                for container, limits in zip(containers, pool.map(limits_in, containers), strict=True):
+                    if None not in limits or str(container.id) not in self._limits:
+                        self._limits[str(container.id)] = limits
+        return [self._limits[str(container.id)] for container in containers]
 
     def usage(self) -> dict[str, dict[str, float]]:
         """See Deployed: of the box and of each role."""
@@ -194,22 +220,6 @@ class ContainerDeployment:
 def service_of(container: Container) -> str:
     """Name of a container's service."""
     return str(container.labels.get(SERVICE, ""))
-
-
-def shares_in_force(inside: list[Container], box: ContainerBox) -> dict[str, Any]:
-    """The caps of containers that have a share each, as their own kernel tells them."""
-    read = [limits_in(c) for c in inside]
-    cpus, memory = [c for c, _ in read], [m for _, m in read]
-    return {
-        "cpus": None if None in cpus else round(sum(c for c in cpus if c is not None), 2),
-        "cpus_by": None if None in cpus else "quota",
-        "memory": None if None in memory else sum(m for m in memory if m is not None),
-        "swap_off": all(
-            c.attrs["HostConfig"].get("MemorySwap") == c.attrs["HostConfig"].get("Memory") for c in inside
-        ),
-        "kind": f"shares of {len(inside)} containers",
-        "pinned": box.cores,
-    }
 
 
 LIMITS = (
