@@ -35,13 +35,20 @@ for _name, _verb in VERBS.items():
 
 def main() -> None:
     """Entry point: every foreseen error becomes one clear message and an exit code."""
+    try:
+        _run(sys.argv[1:])
+    except KeyboardInterrupt:  # before anything was started
+        _complain("interrupted")
+        sys.exit(exits.INTERRUPTED)
+
+
+def _run(arguments: list[str]) -> None:
     from bench.load.errors import LoadError
     from bench.records import RunFolderError
     from bench.spec import SpecError
     from bench.stack import StackError
     from workloads import WorkloadError
 
-    arguments = sys.argv[1:]
     try:
         # Not standalone: the parser would put each mistake into a box of five lines. It gives the exit code.
         sys.exit(app(arguments or ["--help"], standalone_mode=False))

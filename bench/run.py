@@ -8,7 +8,7 @@ from rich.console import Console
 from bench import exits, folders
 from bench.analysis.words import count
 from bench.execution import Execution
-from bench.interrupt import Interrupted, interruptible
+from bench.interrupt import Interrupted, interruptible, uninterrupted
 from bench.plan import Box
 from bench.progress import Progress
 from bench.records import RunFolder
@@ -29,8 +29,10 @@ def run(request: Request, console: Console) -> int:
     """
     experiment, folder = request.experiment, request.folder
     check_tasks(experiment)
-    # matplotlib takes half a second to import: not before bad usage has been told.
-    from bench import report
+    # matplotlib takes half a second to import: not before bad usage has been told. And it goes on without the
+    # part of itself whose import is interrupted: Ctrl-C would be lost.
+    with uninterrupted():
+        from bench import report
 
     apart = experiment.worker_box is not None and not request.url
     chosen = choose("local" if request.url else request.runtime, apart=apart)

@@ -132,6 +132,15 @@ def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=2)
 
 
+def check_answers(url: str) -> None:
+    """Make sure that it serves. Raises StackError."""
+    try:
+        with connect(url) as client:
+            client.ping()
+    except redis.RedisError as error:
+        raise StackError(f"Redis does not serve: {error}.") from None
+
+
 def check_external(url: str, source: str) -> None:
     """Make sure that somebody's own Redis has a database free for us. Raises StackError.
 

@@ -15,8 +15,8 @@ from bench.plan import Trial
 from bench.stack.containers.box import ContainerBox, limit
 from bench.stack.containers.journals import Journal, Merged, fetch, merge
 from bench.stack.containers.parts import (
+    ATTEMPTS,
     GATEWAY_PORT,
-    LOOPBACK,
     PARTS,
     STATUS_PORT,
     WEB_PORT,
@@ -25,12 +25,21 @@ from bench.stack.containers.parts import (
     trial_variables,
 )
 from bench.stack.containers.place import Place, host_port
-from bench.stack.containers.project import ENGINE_ERRORS, PROJECT, SERVICE, remove_containers, write_override
+from bench.stack.containers.project import (
+    ENGINE_ERRORS,
+    PROJECT,
+    SERVICE,
+    kill_containers,
+    last_words,
+    remove_containers,
+    write_override,
+)
 from bench.stack.containers.usage import ContainerUsage, summed
 from bench.stack.containers.watch import Watch, Watched
 from bench.stack.depth import QueueDepth
-from bench.stack.errors import StackError
+from bench.stack.errors import PortTaken, StackError
 from bench.stack.gateway_status import RequestsInProgress
+from bench.stack.ports import LOOPBACK
 from bench.stack.process import ending
 from bench.stack.ready import NotYet, ask, run_jobs, wait_for
 from bench.stack.runtime import ProcessInfo
@@ -217,10 +226,9 @@ def limits_in(container: Container) -> tuple[float | None, int | None]:
 def bring_down(containers: list[Container], logs: Path) -> None:
     """Kill containers and bring their logs home; they stay, so that files can be had of them."""
     logs.mkdir(parents=True, exist_ok=True)
+    kill_containers(containers)
 
     def one(container: Container) -> None:
-        with contextlib.suppress(*ENGINE_ERRORS):
-            container.kill()
         name = str(container.name).removeprefix(f"{container.labels.get(PROJECT, '')}-")
         with contextlib.suppress(*ENGINE_ERRORS, OSError):
             (logs / f"{name}.log").write_bytes(container.logs())
@@ -253,12 +261,20 @@ def deployment(trial: Trial, place: Place, *, folder: Path, journal: Path) -> It
         limits = {**box.limits({**services, **inside}), parts.worker: limit(trial.worker_box)}
     else:
         limits = box.limits({**services, **scale})
-    said = trial_services(trial, limits, queue, secrets.token_hex(16), place.labels)
-    override = write_override(place.folder / f"trial-{mark}.json", said)
+    token = secrets.token_hex(16)
     own: list[Container] = []
     try:
-        words = ["up", "-d", "--no-deps", "--no-build", *_scaling(parts, trial), *parts.roles]
-        place.project.compose(*words, override=override, variables=trial_variables(trial))
+        for attempt in range(1, ATTEMPTS + 1):
+            said = trial_services(trial, limits, queue, token, place.labels)
+            override = write_override(place.folder / f"trial-{mark}.json", said)
+            words = ["up", "-d", "--no-deps", "--no-build", *_scaling(parts, trial), *parts.roles]
+            try:
+                place.project.compose(*words, override=override, variables=trial_variables(trial))
+                break
+            except PortTaken:
+                remove_containers([c for c in place.project.containers() if service_of(c) in parts.roles])
+                if attempt == ATTEMPTS:
+                    raise
         own = [c for c in place.project.containers() if service_of(c) in parts.roles]
         told = work_queue(trial, queue) if queue else ""
         deployed = ContainerDeployment(trial, place, box, own, told, folder, journal)
@@ -332,12 +348,9 @@ class _Alive:
                 raise self._failure(container, state)
 
     def _failure(self, container: Container, state: dict[str, Any]) -> StackError:
-        with contextlib.suppress(*ENGINE_ERRORS):
-            lines = container.logs(tail=12).decode(errors="replace").strip().splitlines()
-            code = int(state.get("ExitCode", 0))
-            how = ending(128 - code if code > 128 else code)
-            what = f"{service_of(container)} of {self._system} did not start: it ended with {how}."
-            small = "Its box may be too small: give it more memory." if state.get("OOMKilled") else ""
-            said = "".join(f"\n    {line}" for line in lines)
-            return StackError(f"{what}{' It said:' if said else ''}{said}", hint=small)
-        return StackError(f"{service_of(container)} of {self._system} did not start.")
+        code = int(state.get("ExitCode", 0))
+        how = ending(128 - code if code > 128 else code)
+        what = f"{service_of(container)} of {self._system} did not start: it ended with {how}."
+        small = "Its box may be too small: give it more memory." if state.get("OOMKilled") else ""
+        said = "".join(f"\n    {line}" for line in last_words(container, 12))
+        return StackError(f"{what}{' It said:' if said else ''}{said}", hint=small)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import docker.errors
@@ -16,6 +17,7 @@ from bench.stack.errors import StackError
 
 COMPOSE_NEEDED = (2, 20)
 """Oldest Compose that reads the files as they are meant: override files that take something back, too."""
+NEAR = ("localhost", "127.0.0.1", "::1")
 TIMEOUT = 60
 """Seconds for one answer of the engine."""
 
@@ -49,14 +51,19 @@ def find_engine() -> Engine:
         raise StackError(
             "There is no `docker` command here: install Docker with Compose v2, or use --runtime local."
         )
-    compose = _compose_version()
     host = _host()
+    if not _near(host):
+        raise StackError(
+            f"The container engine at {host} is on another machine, whose ports are not seen from here: run "
+            "bench there, or use --runtime local."
+        )
+    compose = _compose_version()
     try:
         client = docker.DockerClient(base_url=host, timeout=TIMEOUT)
         told = client.info()
         version = str(client.version()["Version"])
     except (docker.errors.DockerException, requests.RequestException) as error:
-        raise StackError(f"The container engine at {host} does not answer: {_gist(error)}.") from None
+        raise StackError(f"The container engine at {host} does not answer: {_gist(error)}") from None
     if told.get("OSType", "linux") != "linux":
         raise StackError(f"The container engine at {host} runs {told['OSType']} containers, not Linux ones.")
     return Engine(
@@ -91,14 +98,25 @@ def _compose_version() -> str:
 
 
 def _host() -> str:
-    """The endpoint of the command's current context: the library alone would look at DOCKER_HOST only."""
+    """The endpoint of the command's current context: the library alone would look at DOCKER_HOST only.
+
+    Raises StackError where there is no such context.
+    """
     try:
         done = subprocess.run(
-            ["docker", "context", "inspect"], capture_output=True, text=True, timeout=TIMEOUT, check=True
+            ["docker", "context", "inspect"], capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
+        if done.returncode != 0:
+            raise StackError(f"`docker context inspect` failed: {_last_line(done.stderr)}")
         return str(json.loads(done.stdout)[0]["Endpoints"]["docker"]["Host"])
     except (OSError, subprocess.SubprocessError, ValueError, LookupError):
         return "unix:///var/run/docker.sock"
+
+
+def _near(host: str) -> bool:
+    """Whether what its containers publish on loopback is on our own."""
+    kind, _, rest = host.partition("://")
+    return kind in ("unix", "npipe") or (kind != "ssh" and (urlsplit(f"//{rest}").hostname or "") in NEAR)
 
 
 def _same_kernel(told: dict[str, Any], host: str) -> bool:
@@ -109,9 +127,14 @@ def _same_kernel(told: dict[str, Any], host: str) -> bool:
 def _gist(error: Exception) -> str:
     text = str(error)
     if "FileNotFoundError" in text or "No such file" in text:
-        return "there is no socket; is it started?"
+        return "there is no socket. Is it started?"
     if "PermissionError" in text or "Permission denied" in text:
-        return "permission denied; are you in the group docker?"
+        return "permission denied. Are you in the group docker?"
     if "ConnectionRefused" in text or "Connection refused" in text:
-        return "connection refused; is it started?"
-    return text.splitlines()[-1][:160] if text else type(error).__name__
+        return "connection refused. Is it started?"
+    return f"{_last_line(text) or type(error).__name__}."
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1][:200].rstrip(".") if lines else ""

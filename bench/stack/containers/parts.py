@@ -8,11 +8,11 @@ from typing import Any
 
 from bench.plan import System, Trial
 from bench.stack.containers.journals import FILE
+from bench.stack.ports import LOOPBACK, free_ports
 
 WEB_PORT, GATEWAY_PORT, STATUS_PORT = 8000, 8080, 8081
 BROKER_PORT, STORE_PORT = 5672, 6379
 """Ports inside the containers."""
-LOOPBACK = "127.0.0.1"
 RESET = "!reset"
 """In an override file: nothing of what the Compose file says."""
 OWN_CODE = "/own"
@@ -22,7 +22,9 @@ OWN_CODE = "/own"
 CHANCE = dict.fromkeys(
     ("QUEUED_PORT", "BLOCKING_PORT", "GUNICORN_PORT", "PUBLISHED_PORT", "MANAGEMENT_PORT"), ""
 )
-"""Variables of the Compose file, by which its ports are published wherever there is room."""
+"""Variables of the Compose file, by which the ports it publishes itself are out of everybody's way."""
+ATTEMPTS = 3
+"""A port that was free may be taken when it is used."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,22 @@ def trial_services(
         }
         if ":" in trial.work.task:
             services[name]["environment"] = {**environment, "PYTHONPATH": OWN_CODE}
-    services[parts.web]["ports"] = [f"{LOOPBACK}::{WEB_PORT}"]
-    services[parts.gateway] = {"ports": [f"{LOOPBACK}::{STATUS_PORT}"], "restart": "always"}
+    services[parts.web]["ports"] = published(WEB_PORT)
+    services[parts.gateway] = {"ports": published(GATEWAY_PORT, STATUS_PORT), "restart": "always"}
     for service in services.values():
         service["labels"] = dict(labels)
         # A health check runs a program in the container every few seconds, on the box's account.
         service["healthcheck"] = {"disable": True}
         service["depends_on"] = RESET
     return services
+
+
+def published(*ports: int) -> list[str]:
+    """Publish ports of a container on free ones of this machine. Raises StackError where there are none.
+
+    Free ports of our own choice: the engine would choose others each time it starts the container again.
+    """
+    return [f"{LOOPBACK}:{free}:{port}" for free, port in zip(free_ports(len(ports)), ports, strict=True)]
 
 
 def trial_variables(trial: Trial) -> dict[str, str]:

@@ -12,15 +12,17 @@ from bench.plan import Box, Trial
 from bench.stack import rabbitmq, redis
 from bench.stack.containers.box import ContainerBox, container_box, split
 from bench.stack.containers.engine import Engine
-from bench.stack.containers.parts import BROKER_PORT, CHANCE, LOOPBACK, STORE_PORT
+from bench.stack.containers.parts import ATTEMPTS, BROKER_PORT, CHANCE, STORE_PORT, published
 from bench.stack.containers.project import (
     ENGINE_ERRORS,
     SERVICE,
     Project,
+    last_words,
     remove_containers,
     write_override,
 )
-from bench.stack.errors import StackError
+from bench.stack.errors import PortTaken, StackError
+from bench.stack.ports import LOOPBACK
 from bench.stack.ready import NotYet, wait_for
 from bench.stack.workspace import Workspace
 
@@ -54,6 +56,8 @@ class Place:
         self.broker_url = self.store_url = ""
         self._box, self._workspace, self._services_in_box = box, workspace, services_in_box
         self._boxes: dict[bool, ContainerBox] = {}
+        # The broker's volume, and with it the password, is there for as long as the project.
+        self._password = {name: secrets.token_hex(8) for name in SERVICES}
         self._closing = ExitStack()
 
     @property
@@ -67,14 +71,25 @@ class Place:
 
     def start_services(self) -> None:
         """Start broker and store unless they run, in the box if they belong there. Raises StackError."""
-        if self.services and all(_runs(container) for container in self.services):
-            return
-        remove_containers(self.services)
-        password = {name: secrets.token_hex(8) for name in SERVICES}
+        if not (self.services and all(_runs(container) for container in self.services)):
+            for attempt in range(1, ATTEMPTS + 1):
+                remove_containers(self.services)
+                try:
+                    self._start_services()
+                    break
+                except PortTaken:
+                    self.services = [c for c in self.project.containers() if c.labels[SERVICE] in SERVICES]
+                    if attempt == ATTEMPTS:
+                        raise
+        # Also of those that run: the last trial may have killed one, which is coming back.
+        deadline = time.monotonic() + BOOT_LIMIT
+        wait_for(self._answer, what="The broker or the store", deadline=deadline, check=self._check)
+
+    def _start_services(self) -> None:
         ports = {"broker": BROKER_PORT, "store": STORE_PORT}
         said = {
             name: {
-                "ports": [f"{LOOPBACK}::{ports[name]}"],
+                "ports": published(ports[name]),
                 "labels": self.labels,
                 "restart": "always",
                 "healthcheck": {"disable": True},
@@ -86,22 +101,19 @@ class Place:
             limits = self._box_of(True).limits({**self.service_counts, "web": 1, "worker": 1})
             said = {name: {**limits[name], **said[name]} for name in SERVICES}
         override = write_override(self.folder / f"services-{secrets.token_hex(2)}.json", said)
-        variables = {
+        self.project.environment |= {
             **CHANCE,
             "BROKER_USER": "queuebench",
-            "BROKER_PASSWORD": password["broker"],
-            "STORE_PASSWORD": password["store"],
+            "BROKER_PASSWORD": self._password["broker"],
+            "STORE_PASSWORD": self._password["store"],
             **self._memory(),
         }
-        self.project.environment |= variables
         self.project.compose("up", "-d", "--no-deps", "--no-build", *SERVICES, override=override)
         found = {str(c.labels[SERVICE]): c for c in self.project.containers()}
         self.services = [found[name] for name in SERVICES]
         broker, store = (host_port(found[name], ports[name]) for name in SERVICES)
-        self.broker_url = f"amqp://queuebench:{password['broker']}@{LOOPBACK}:{broker}/%2F"
-        self.store_url = f"redis://:{password['store']}@{LOOPBACK}:{store}/0"
-        deadline = time.monotonic() + BOOT_LIMIT
-        wait_for(self._answer, what="The broker or the store", deadline=deadline, check=self._check)
+        self.broker_url = f"amqp://queuebench:{self._password['broker']}@{LOOPBACK}:{broker}/%2F"
+        self.store_url = f"redis://:{self._password['store']}@{LOOPBACK}:{store}/0"
 
     def clear(self) -> None:
         """Delete the queues of past trials and empty the store. Raises StackError."""
@@ -138,7 +150,7 @@ class Place:
 
     def _answer(self) -> None:
         try:
-            redis.check_external(self.store_url, "the container `store`")
+            redis.check_answers(self.store_url)
             rabbitmq.check_external(self.broker_url, "the container `broker`")
         except StackError as error:
             raise NotYet(error.what) from None
@@ -146,8 +158,7 @@ class Place:
     def _check(self) -> None:
         for container in self.services:
             if not _runs(container):
-                lines = container.logs(tail=8).decode(errors="replace").strip().splitlines()
-                told = " / ".join(lines)[-600:]
+                told = " / ".join(last_words(container, 8))[-600:]
                 raise StackError(f"{container.labels[SERVICE]} did not start. It said: {told}")
 
 
@@ -161,7 +172,9 @@ def _runs(container: Container) -> bool:
 
 def host_port(container: Container, port: int) -> int:
     """Where a container's port is published on this machine. Raises StackError where it is not."""
-    found = container.attrs["NetworkSettings"]["Ports"].get(f"{port}/tcp")
-    if not found:
-        raise StackError(f"{container.name} does not publish its port {port}: did it end at once?")
-    return int(found[0]["HostPort"])
+    found = container.attrs["HostConfig"]["PortBindings"].get(f"{port}/tcp") or [{}]
+    # The Compose file may publish it on a port of the engine's choice, too.
+    chosen = [int(one["HostPort"]) for one in found if one.get("HostPort") not in (None, "", "0")]
+    if not chosen:
+        raise StackError(f"{container.name} does not publish its port {port}.")
+    return chosen[0]

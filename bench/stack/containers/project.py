@@ -6,9 +6,11 @@ import os
 import re
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import docker
@@ -19,7 +21,7 @@ from docker.models.containers import Container
 
 from bench.interrupt import uninterrupted
 from bench.stack.containers.engine import Engine
-from bench.stack.errors import StackError
+from bench.stack.errors import PortTaken, StackError
 from bench.stack.sweep import kill_group
 from bench.stack.workspace import PREFIX
 
@@ -27,24 +29,29 @@ ROOT = Path(__file__).parents[3]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
-HOST = "queuebench.host"
-"""Label: the host whose process made the container. A number of a process means nothing elsewhere."""
+OWNER = "queuebench.owner"
+"""Label: where the process lives that made the container. Its number means nothing elsewhere."""
+IN_CONTAINER = "container "
+"""Begins the name of an owner that lives in a container, whose id follows."""
 COMMAND_LIMIT = 180
 """Seconds for one command; building has none."""
 TRIES = 3
 """Of an engine's removal, which another client's may cross."""
+KILL_PATIENCE = 1.0
+"""Seconds after which a container that was killed is killed once more."""
 
 ENGINE_ERRORS = (docker.errors.DockerException, requests.RequestException)
 
-SAYINGS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+SAYINGS: tuple[tuple[str, Callable[[re.Match[str]], StackError]], ...] = (
     (r"[Bb]ind for (\S+) failed: port is already allocated", lambda m: _port(m[1])),
     (r"listen tcp\d? (\S+?): bind: address already in use", lambda m: _port(m[1])),
-    (r"no space left on device", lambda _: "The engine's disk is full: free some space."),
+    (r"no space left on device", lambda _: StackError("The engine's disk is full: free some space.")),
     (r"/v2/(\S+?)/manifests/([^\"\s]+)", lambda m: _image(f"{m[1]}:{m[2]}")),
     (r"(?:pull access denied for|manifest for|failed to solve:) (\S+?)[,:]? (?:.*not found|repository)",
      lambda m: _image(m[1])),
-    (r"(?:Get|Head) \"\S+/v2/\"", lambda _: "An image can't be pulled: its registry is not reached."),
-    (r"(could not find an available.*address pool.*)", lambda m: f"No more networks: {m[1]}."),
+    (r"(?:Get|Head) \"\S+/v2/\"",
+     lambda _: StackError("An image can't be pulled: its registry is not reached.")),
+    (r"(could not find an available.*address pool.*)", lambda m: StackError(f"No more networks: {m[1]}.")),
 )  # fmt: skip
 """What engine and Compose say, and what to tell a person instead."""
 
@@ -83,17 +90,29 @@ class Project:
             raise said(words[0], told or out)
         return out
 
+    def fetch_image(self, service: str) -> None:
+        """Pull the image of a service that is not built, unless it is there. Raises StackError."""
+        name = self.compose("config", "--images", service).strip()
+        try:
+            self.engine.client.images.get(name)
+        except docker.errors.ImageNotFound:
+            code, _, _ = run(os.environ, ["docker", "pull", "--quiet", name], None)
+            if code != 0:
+                raise _image(name) from None
+        except ENGINE_ERRORS as error:
+            raise StackError(f"The container engine does not tell of its images: {error}.") from None
+
     def containers(self) -> list[Container]:
         """Return the project's containers, running or not. Raises StackError."""
         return containers_of(self.engine, self.name)
 
 
-def _port(address: str) -> str:
-    return f"Port {address} is in use: end what listens there, or choose another."
+def _port(address: str) -> PortTaken:
+    return PortTaken(f"Port {address} is in use: end what listens there, or choose another.")
 
 
-def _image(name: str) -> str:
-    return f"The image {name} can't be pulled: is the name right, and is there a network?"
+def _image(name: str) -> StackError:
+    return StackError(f"The image {name} can't be pulled: is the name right, and is there a network?")
 
 
 def run(
@@ -131,7 +150,7 @@ def said(command: str, text: str) -> StackError:
     """Turn what a failed command of Compose printed into one error."""
     for pattern, tell in SAYINGS:
         if match := re.search(pattern, text):
-            return StackError(tell(match))
+            return tell(match)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = [line for line in lines if "error" in line.lower()] or lines[-3:]
     return StackError(f"`docker compose {command}` failed: {' / '.join(told)[-400:] or 'it says nothing'}")
@@ -146,6 +165,40 @@ def containers_of(engine: Engine, project: str) -> list[Container]:
     except ENGINE_ERRORS as error:
         raise StackError(f"The container engine does not list containers: {error}.") from None
     return found
+
+
+def kill_containers(containers: Sequence[Container]) -> None:
+    """Kill containers, side by side; they stay, so that files can be had of them.
+
+    Killing one that is just being started again waits ten seconds for a process that the signal missed. So
+    it is said again while the first word has had no effect.
+    """
+    killers: list[Thread] = []
+    waiting = list(containers)
+    for _ in range(TRIES):
+        killers = [Thread(target=_kill, args=(c,), name="kill", daemon=True) for c in waiting]
+        for thread in killers:
+            thread.start()
+        deadline = time.monotonic() + KILL_PATIENCE
+        for thread in killers:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        waiting = [c for c, thread in zip(waiting, killers, strict=True) if thread.is_alive()]
+        if not waiting:
+            return
+    for thread in killers:
+        thread.join()
+
+
+def _kill(container: Container) -> None:
+    with contextlib.suppress(*ENGINE_ERRORS):
+        container.kill()
+
+
+def last_words(container: Container, lines: int) -> list[str]:
+    """The end of a container's log; empty where it can't be had."""
+    with contextlib.suppress(*ENGINE_ERRORS):
+        return str(container.logs(tail=lines).decode(errors="replace")).strip().splitlines()
+    return []
 
 
 def remove_containers(containers: Sequence[Container]) -> None:
@@ -187,18 +240,47 @@ def remove_project(client: docker.DockerClient, name: str) -> list[str]:
     return [f"project {name}: the engine does not answer"]
 
 
+def owner(client: docker.DockerClient) -> str:
+    """Name the place in which this process has its number: the container, or the host and its namespace.
+
+    The host's name alone will not do: a container on the host's network has the same one.
+    """
+    with contextlib.suppress(OSError, *ENGINE_ERRORS):
+        found = re.search(r"/containers/([0-9a-f]{64})/", Path("/proc/self/mountinfo").read_text())
+        if found is not None:
+            return f"{IN_CONTAINER}{client.containers.get(found[1]).id}"
+    try:
+        numbers = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # a system without namespaces
+        numbers = ""
+    return f"{socket.gethostname()} {numbers}".strip()
+
+
 def leftovers(client: docker.DockerClient) -> list[str]:
-    """Projects of harnesses of this host that are no longer there: power cuts leave some."""
+    """Projects whose harness is gone: power cuts leave some, and containers that are killed."""
+    here = owner(client)
     found: set[str] = set()
     with contextlib.suppress(*ENGINE_ERRORS):
-        for container in client.containers.list(
-            all=True, filters={"label": f"{HOST}={socket.gethostname()}"}, ignore_removed=True
-        ):
+        for container in client.containers.list(all=True, filters={"label": OWNER}, ignore_removed=True):
             name = str(container.labels.get(PROJECT, ""))
             pid = name.removeprefix(PREFIX).partition("-")[0]
-            if name.startswith(PREFIX) and pid.isdigit() and not psutil.pid_exists(int(pid)):
+            there = str(container.labels[OWNER])
+            if not (name.startswith(PREFIX) and pid.isdigit()):
+                continue
+            if there == here:
+                gone = not psutil.pid_exists(int(pid))
+            else:
+                gone = there.startswith(IN_CONTAINER) and not _lives(client, there.removeprefix(IN_CONTAINER))
+            if gone:
                 found.add(name)
     return sorted(found)
+
+
+def _lives(client: docker.DockerClient, container: str) -> bool:
+    try:
+        return bool(client.containers.get(container).attrs["State"]["Running"])
+    except docker.errors.NotFound:
+        return False
 
 
 def write_override(file: Path, services: Mapping[str, Mapping[str, Any]]) -> Path:

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -23,10 +22,11 @@ from bench.stack.containers.parts import BUILT, OWN_CODE, own_code
 from bench.stack.containers.place import Place
 from bench.stack.containers.project import (
     ENGINE_ERRORS,
-    HOST,
+    OWNER,
     PROJECT,
     Project,
     leftovers,
+    owner,
     remove_containers,
     remove_project,
 )
@@ -73,7 +73,9 @@ class Containers:
             for name in leftovers(self.engine.client):
                 remove_project(self.engine.client, name)
             self._say("building images (minutes at first, then seconds)")
-            self._project().compose("build", *BUILT, limit=None)
+            project = self._project()
+            project.compose("build", *BUILT, limit=None)
+            project.fetch_image("store")
         except BaseException:
             self.close()
             raise
@@ -121,7 +123,7 @@ class Containers:
                 self._project(),
                 self._workspace,
                 box,
-                {HOST: socket.gethostname()},
+                {OWNER: owner(self.engine.client)},
                 services_in_box=services_in_box,
             )
         return self._places[key]
@@ -214,7 +216,7 @@ class Containers:
                 words,
                 entrypoint=["python"],
                 environment={"PYTHONPATH": OWN_CODE} if volumes else {},
-                labels={PROJECT: self._projects[0], HOST: socket.gethostname()},
+                labels={PROJECT: self._projects[0], OWNER: owner(self.engine.client)},
                 volumes=volumes,
                 network_mode="none",
                 read_only=True,
