@@ -88,6 +88,7 @@ class ContainerDeployment:
         self._depth = QueueDepth(place.broker_url, queue) if queue else None
         self._in_progress = RequestsInProgress(host_port(gateway, STATUS_PORT))
         self._watch: Watch | None = None
+        self._caps: dict[str, Any] = {}
         self._merged = Merged()
         self._stopped: float | None = None
         self._lock = threading.Lock()
@@ -98,11 +99,15 @@ class ContainerDeployment:
         return list(self._own)
 
     def watch(self) -> None:
-        """Begin to note who dies."""
+        """Begin to note who dies; read the caps back while everybody lives."""
+        self._caps = self._read_caps()
         self._watch = Watch(self._place.engine, self._place.project.name, self._watched)
 
     def in_force(self) -> dict[str, Any]:
-        """See Deployed."""
+        """See Deployed: as they were when the system had come up."""
+        return self._caps
+
+    def _read_caps(self) -> dict[str, Any]:
         parts = PARTS[self._trial.system.kind]
         inside = [c for c in self._own if service_of(c) in parts.in_box]
         if self._depth is not None and self._trial.system.services_in_box:

@@ -13,7 +13,7 @@ from docker.models.containers import Container
 
 from bench.plan import Box, Calibration, Trial
 from bench.stack.box import Caps
-from bench.stack.calibrate import LIMIT, REPEATS, read_measurement
+from bench.stack.calibrate import LIMIT, REPEATS, measurement_failed, read_measurement
 from bench.stack.cgroups import GroupError
 from bench.stack.containers.box import container_box, make_parent, remove
 from bench.stack.containers.deploy import ContainerDeployment, deployment
@@ -30,7 +30,7 @@ from bench.stack.containers.project import (
     remove_containers,
     remove_project,
 )
-from bench.stack.errors import StackError, tail
+from bench.stack.errors import StackError
 from bench.stack.process import ending
 from bench.stack.runtime import RuntimeName
 from bench.stack.services import check_disk
@@ -174,7 +174,9 @@ class Containers:
                 log.write_bytes(container.logs(stdout=False))
                 if code != 0:
                     container.reload()
-                    raise _failure(task, box, log, code, container.attrs["State"].get("OOMKilled", False))
+                    how = ending(128 - code if code > 128 else code)
+                    killed = bool(container.attrs["State"].get("OOMKilled", False))
+                    raise measurement_failed(task, box, log, how, code, out_of_memory=killed)
                 return read_measurement(task, container.logs(stderr=False).decode(), log)
             except ENGINE_ERRORS as error:
                 raise StackError(
@@ -231,16 +233,3 @@ class Containers:
             )
         except ENGINE_ERRORS as error:
             raise StackError(f"No container can be made for the measurement of S: {error}.") from None
-
-
-def _failure(task: str, box: Box, log: Path, code: int, out_of_memory: bool) -> StackError:
-    if out_of_memory:
-        return StackError(
-            f"One job of {task} does not fit into {box.memory / 2**20:.0f} MiB: it was killed.",
-            hint="Give the box more memory.",
-        )
-    said = tail(log, 1)
-    if code == 2 and said:
-        return StackError(said[0])
-    how = ending(128 - code if code > 128 else code)
-    return StackError(f"One job of {task} could not be measured: {how}.", log=log)
