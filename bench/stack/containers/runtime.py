@@ -58,6 +58,7 @@ class Containers:
         self._engine: Engine | None = None
         self._places: dict[tuple[Box, bool], Place] = {}
         self._projects: list[str] = []
+        self._python = ""
 
     @property
     def engine(self) -> Engine:
@@ -177,7 +178,10 @@ class Containers:
                     how = ending(128 - code if code > 128 else code)
                     killed = bool(container.attrs["State"].get("OOMKilled", False))
                     raise measurement_failed(task, box, log, how, code, out_of_memory=killed)
-                return read_measurement(task, container.logs(stderr=False).decode(), log)
+                said = container.logs(stderr=False).decode()
+                found = read_measurement(task, said, log)
+                self._python = str(json.loads(said).get("python", ""))
+                return found
             except ENGINE_ERRORS as error:
                 raise StackError(
                     f"One job of {task} could not be measured in a container: {error}."
@@ -196,7 +200,7 @@ class Containers:
         return {
             "runtime": f"containers: engine {engine.version}, Compose {engine.compose}, control groups of "
             f"version {engine.cgroup_version} ({engine.cgroup_driver})",
-            "images": ", ".join(sizes),
+            "images": ", ".join(sizes) + (f"; Python {self._python}" if self._python else ""),
         }
 
     def image(self, target: str) -> str:
