@@ -1,8 +1,8 @@
 """`python -m workloads`: one line of JSON about one job, or one line about what is wrong."""
 
 import json
-import platform
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
