@@ -50,6 +50,7 @@ START_LIMIT = 90.0
 """Seconds that containers may take to answer, apart from the job itself."""
 WARM_LIMIT = 5.0
 """Seconds spent on having every worker run a probe; what is cold then stays cold."""
+ROLE_FIGURES = ("cpu", "memory", "processes", "throttled")
 ALIVE_EVERY = 0.5
 """Seconds between two looks at whether a container that comes up has died instead."""
 
@@ -136,8 +137,7 @@ class ContainerDeployment:
             inside = {**self._box.parent.group.usage(), "oom_kills": inside.get("oom_kills", 0.0)}
         inside.pop("processes", None)
         roles = {
-            role: {n: v for n, v in figures.items() if n in ("cpu", "memory", "processes")}
-            for role, figures in told.items()
+            role: {n: v for n, v in figures.items() if n in ROLE_FIGURES} for role, figures in told.items()
         }
         return {**roles, "box": inside}
 

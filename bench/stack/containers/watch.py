@@ -100,7 +100,7 @@ class Watch:
                 self._look()
             case "die":
                 code = int(told.get("Actor", {}).get("Attributes", {}).get("exitCode", 0))
-                if watched.oom is not None and code == KILLED:
+                if code == KILLED and (watched.oom is not None or self._untold(watched, told)):
                     self._oom_kill(watched, t)
                 watched.died.append(t)
                 how = ending(128 - code if code > 128 else code)
@@ -108,8 +108,10 @@ class Watch:
             case "start":
                 since = t - watched.died[-1] if watched.died else 0.0
                 watched.kills, watched.oom = 0, None
-                watched.pid = self._pid(str(told["id"]))
-                self._note(t, "restarted", watched.role, watched.pid, f"{since:.1f} s after its death")
+                state = self._state(told)
+                watched.pid = int(state.get("Pid", 0))
+                again = f", for the {state['RestartCount']}. time" if state.get("RestartCount") else ""
+                self._note(t, "restarted", watched.role, watched.pid, f"{since:.1f} s after its death{again}")
 
     def _look(self) -> None:
         """Name the kills that only a child of a container's first process fell to: the container lives on."""
@@ -126,11 +128,17 @@ class Watch:
         watched.kills = max(watched.kills + 1, watched.usage.oom_kills())
         self._note(t, "oom_kill", watched.role, watched.pid, "the box was out of memory")
 
-    def _pid(self, container: str) -> int:
+    def _untold(self, watched: Watched, told: Mapping[str, Any]) -> bool:
+        """Whether the engine says that memory killed a container of which no memory kill is known."""
+        return watched.kills == 0 and bool(self._state(told).get("OOMKilled"))
+
+    def _state(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """What the engine knows of a container, with how often it restarted it; empty if it is gone."""
         try:
-            return int(self._engine.client.api.inspect_container(container)["State"]["Pid"])
+            found = self._engine.client.api.inspect_container(str(told["id"]))
+            return {**found["State"], "RestartCount": found.get("RestartCount", 0)}
         except (*ENGINE_ERRORS, KeyError):
-            return 0
+            return {}
 
     def _note(self, t: float, event: str, role: str, pid: int, detail: str) -> None:
         self._rows.append({"t": t, "event": event, "role": role, "pid": pid, "detail": detail})
