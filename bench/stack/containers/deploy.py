@@ -51,6 +51,8 @@ START_LIMIT = 90.0
 WARM_LIMIT = 5.0
 """Seconds spent on having every worker run a probe; what is cold then stays cold."""
 ROLE_FIGURES = ("cpu", "memory", "processes", "throttled")
+FIGURES_LIMIT = 5.0
+"""Seconds for an engine's first figures of a container."""
 ALIVE_EVERY = 0.5
 """Seconds between two looks at whether a container that comes up has died instead."""
 
@@ -100,8 +102,13 @@ class ContainerDeployment:
         return list(self._own)
 
     def watch(self) -> None:
-        """Begin to note who dies; read the caps back while everybody lives."""
+        """Begin to note who dies; while everybody lives, read the caps back and a first figure of each."""
         self._caps = self._read_caps()
+        usages = [watched.usage for watched in self._watched.values()]
+        for usage in usages:
+            usage()
+        for usage in usages:
+            usage.known(FIGURES_LIMIT)
         self._watch = Watch(self._place.engine, self._place.project.name, self._watched)
 
     def in_force(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.plan import System, Trial
 from bench.stack.containers.journals import FILE
+from bench.stack.errors import StackError
 from bench.stack.ports import LOOPBACK, free_ports
 
 WEB_PORT, GATEWAY_PORT, STATUS_PORT = 8000, 8080, 8081
@@ -129,10 +130,20 @@ def _queue_environment(trial: Trial, queue: str, token: str) -> dict[str, str]:
 
 
 def own_code(task: str) -> list[str]:
-    """How the folder that a function of the user's own is found in is seen; empty for a built-in task."""
+    """How the folder that a function of the user's own is found in is seen; empty for a built-in task.
+
+    Raises StackError where the containers' user, who is nobody here, may not read it.
+    """
     if ":" not in task:
         return []
     module = task.partition(":")[0].partition(".")[0]
     places = [Path(place or ".") for place in ("", *sys.path)]
     here = next((p for p in places if (p / f"{module}.py").exists() or (p / module).is_dir()), Path.cwd())
+    needed = {here: 0o5, here / module: 0o5, here / f"{module}.py": 0o4}
+    for place, bits in needed.items():
+        if place.exists() and place.stat().st_mode & bits != bits:
+            right = "rx" if bits == 0o5 else "r"
+            raise StackError(
+                f"{task}: containers may not read {place.resolve()}: chmod o+{right} {place.resolve()}"
+            )
     return [f"{here.resolve()}:{OWN_CODE}:ro"]

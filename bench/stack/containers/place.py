@@ -1,10 +1,12 @@
 """What the trials of one box share: a Compose project with its network, broker and store, and the caps."""
 
 import contextlib
+import os
 import secrets
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from docker.models.containers import Container
 
@@ -19,6 +21,7 @@ from bench.stack.containers.project import (
     Project,
     last_words,
     remove_containers,
+    run,
     write_override,
 )
 from bench.stack.errors import PortTaken, StackError
@@ -56,6 +59,8 @@ class Place:
         self.broker_url = self.store_url = ""
         self._box, self._workspace, self._services_in_box = box, workspace, services_in_box
         self._boxes: dict[bool, ContainerBox] = {}
+        self._shares: dict[str, str] = {}
+        """CPUs of services that have started with more."""
         # The broker's volume, and with it the password, is there for as long as the project.
         self._password = {name: secrets.token_hex(8) for name in SERVICES}
         self._closing = ExitStack()
@@ -84,10 +89,11 @@ class Place:
         # Also of those that run: the last trial may have killed one, which is coming back.
         deadline = time.monotonic() + BOOT_LIMIT
         wait_for(self._answer, what="The broker or the store", deadline=deadline, check=self._check)
+        self._limit_cpus()
 
     def _start_services(self) -> None:
         ports = {"broker": BROKER_PORT, "store": STORE_PORT}
-        said = {
+        said: dict[str, dict[str, Any]] = {
             name: {
                 "ports": published(ports[name]),
                 "labels": self.labels,
@@ -100,6 +106,10 @@ class Place:
             # A worker more takes the rest, so that shares of broker and store do not depend on the system.
             limits = self._box_of(True).limits({**self.service_counts, "web": 1, "worker": 1})
             said = {name: {**limits[name], **said[name]} for name in SERVICES}
+            for name in SERVICES:
+                # With its share of a divided box alone the broker would boot for half a minute and more.
+                most = said[name]["deploy"]["resources"]["limits"]
+                self._shares[name], most["cpus"] = most["cpus"], f"{self._box.cpus:.3f}"
         override = write_override(self.folder / f"services-{secrets.token_hex(2)}.json", said)
         self.project.environment |= {
             **CHANCE,
@@ -114,6 +124,15 @@ class Place:
         broker, store = (host_port(found[name], ports[name]) for name in SERVICES)
         self.broker_url = f"amqp://queuebench:{self._password['broker']}@{LOOPBACK}:{broker}/%2F"
         self.store_url = f"redis://:{self._password['store']}@{LOOPBACK}:{store}/0"
+
+    def _limit_cpus(self) -> None:
+        """Give broker and store, which have booted, their shares of the box's CPU. Raises StackError."""
+        for container in self.services:
+            share = self._shares.pop(str(container.labels[SERVICE]), None)
+            if share is not None:
+                code, _, told = run(os.environ, ["docker", "update", "--cpus", share, str(container.id)], 60)
+                if code != 0:
+                    raise StackError(f"{container.name} can't be capped: {told.strip()[-200:]}.")
 
     def clear(self) -> None:
         """Delete the queues of past trials and empty the store. Raises StackError."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from bench.stack.cgroup_places import Places, places
@@ -10,7 +11,7 @@ from bench.stack.cgroups import Cgroup1, Cgroup2, Group
 from bench.stack.containers.engine import Engine
 
 ENGINE_EVERY = 1.0
-"""Seconds between two questions to the engine, each of which costs it milliseconds."""
+"""Seconds between two questions to the engine. It answers after a second, so nobody waits for it."""
 SUMMED = ("cpu", "throttled", "periods", "throttled_periods", "oom_kills")
 """Counters: what a container had before it was started again stays counted, so that no sum falls."""
 
@@ -66,6 +67,9 @@ class ContainerUsage:
         self._last: dict[str, float] = {}
         self._before: dict[str, float] = {}
         self._asked = float("-inf")
+        self._told: dict[str, float] = {}
+        """What the engine told last."""
+        self._asking: Thread | None = None
 
     def __call__(self) -> dict[str, float]:
         """Read it now; what was last known while the container is down."""
@@ -78,6 +82,12 @@ class ContainerUsage:
         known = dict(self._last) if now else {n: v for n, v in self._last.items() if n in SUMMED}
         return {name: value + self._before.get(name, 0.0) for name, value in known.items()}
 
+    def known(self, patience: float) -> None:
+        """Wait so many seconds at most until something is known: a sum that lacks a part would leap."""
+        self()
+        if self._asking is not None:
+            self._asking.join(patience)
+
     def oom_kills(self) -> int:
         """Read that counter of the present life alone; 0 where it can't be seen."""
         return (self._group.oom_kills() or 0) if self._group else 0
@@ -86,14 +96,20 @@ class ContainerUsage:
         if self._group is not None:
             now = self._group.usage()
             return now | {"processes": float(len(self._group.pids()))} if now else {}
-        if time.monotonic() - self._asked < ENGINE_EVERY:
-            return self._last
-        self._asked = time.monotonic()
+        idle = self._asking is None or not self._asking.is_alive()
+        if idle and time.monotonic() - self._asked >= ENGINE_EVERY:
+            self._asked = time.monotonic()
+            self._asking = Thread(target=self._ask, name="engine stats", daemon=True)
+            self._asking.start()
+        return self._told
+
+    def _ask(self) -> None:
         try:
             stats = self._engine.client.api.stats(self._container, stream=False, one_shot=True)
         except Exception:  # noqa: BLE001 - a container that is just coming back has nothing to tell
-            return {}
-        return told_by_engine(stats) if stats.get("memory_stats") else {}
+            self._told = {}
+        else:
+            self._told = told_by_engine(stats) if stats.get("memory_stats") else {}
 
 
 def summed(usages: Mapping[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:

@@ -34,6 +34,8 @@ class Watched:
     """Monotonic time of the engine's last word of it that is not explained yet."""
     kills: int = 0
     """Memory kills that its control group has counted, as far as they have been noted."""
+    noted: float = float("-inf")
+    """Monotonic time of the last one that was noted."""
 
 
 class Watch:
@@ -100,14 +102,16 @@ class Watch:
                 self._look()
             case "die":
                 code = int(told.get("Actor", {}).get("Attributes", {}).get("exitCode", 0))
-                if code == KILLED and (watched.oom is not None or self._untold(watched, told)):
+                # The engine may tell of one shortage twice, when the counter has named this death already.
+                named = time.monotonic() - watched.noted < OOM_PATIENCE
+                if code == KILLED and not named and (watched.oom is not None or self._untold(watched, told)):
                     self._oom_kill(watched, t)
                 watched.died.append(t)
                 how = ending(128 - code if code > 128 else code)
                 self._note(t, "died", watched.role, watched.pid, how)
             case "start":
                 since = t - watched.died[-1] if watched.died else 0.0
-                watched.kills, watched.oom = 0, None
+                watched.kills, watched.oom, watched.noted = 0, None, float("-inf")
                 state = self._state(told)
                 watched.pid = int(state.get("Pid", 0))
                 again = f", for the {state['RestartCount']}. time" if state.get("RestartCount") else ""
@@ -124,7 +128,7 @@ class Watch:
                 watched.oom = None
 
     def _oom_kill(self, watched: Watched, t: float) -> None:
-        watched.oom = None
+        watched.oom, watched.noted = None, time.monotonic()
         watched.kills = max(watched.kills + 1, watched.usage.oom_kills())
         self._note(t, "oom_kill", watched.role, watched.pid, "the box was out of memory")
 
