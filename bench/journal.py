@@ -6,7 +6,7 @@ killed. Half a line (a process killed while it wrote) is passed over.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ def executions(journal: Path, died: Mapping[int, float], stopped: float) -> list
     """
     rows: list[dict[str, Any]] = []
     running: dict[tuple[str, int], dict[str, Any]] = {}
-    for line in _lines(journal):
+    for line in lines(_read(journal)):
         if line["job"].startswith(PROBE_PREFIX):
             continue
         key = (line["job"], line["pid"])
@@ -45,11 +45,8 @@ def executions(journal: Path, died: Mapping[int, float], stopped: float) -> list
     return rows
 
 
-def _lines(journal: Path) -> Iterable[dict[str, Any]]:
-    try:
-        text = journal.read_text(errors="replace")
-    except FileNotFoundError:
-        return
+def lines(text: str) -> Iterator[dict[str, Any]]:
+    """The lines of a journal's text that are whole and tell of a start or an end."""
     for raw in text.splitlines():
         try:
             line = json.loads(raw)
@@ -57,3 +54,10 @@ def _lines(journal: Path) -> Iterable[dict[str, Any]]:
                 yield line
         except (ValueError, KeyError, TypeError):
             continue
+
+
+def _read(journal: Path) -> str:
+    try:
+        return journal.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""

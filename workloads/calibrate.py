@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import statistics
 import sys
 import threading
@@ -44,6 +45,8 @@ class Measured:
     """Most memory the process had resident."""
     task_memory: int
     """How much of that came with running the job, beyond the process with the task loaded."""
+    python: str
+    """Version that ran it."""
 
 
 def calibrate(task: Task, given: Any, repeats: int, budget: float, *, threads: bool = False) -> Measured:
@@ -67,7 +70,16 @@ def calibrate(task: Task, given: Any, repeats: int, budget: float, *, threads: b
         ratio, holds = _two_threads(task, value, wall, cpu)
     if task.holds_gil is not None:
         holds = task.holds_gil(value)
-    return Measured(wall, cpu, [wall for wall, _ in kept], ratio, holds, peak, max(0, peak - idle))
+    return Measured(
+        wall,
+        cpu,
+        [wall for wall, _ in kept],
+        ratio,
+        holds,
+        peak,
+        max(0, peak - idle),
+        platform.python_version(),
+    )
 
 
 def _run(task: Task, value: Any, *, check: bool = False) -> tuple[float, float]:

@@ -60,12 +60,16 @@ def calibrate(
         if code is None:
             raise StackError(f"One job of {task} took longer than {LIMIT:.0f} s.", log=log)
         if code != 0:
-            raise _failure(task, box, log, code, int(handle.usage().get("oom_kills", 0)))
+            out_of_memory = bool(handle.usage().get("oom_kills", 0))
+            raise measurement_failed(task, box, log, ending(code), code, out_of_memory=out_of_memory)
         return read_measurement(task, answer.read_text(), log)
 
 
-def _failure(task: str, box: Box, log: Path, code: int, oom_kills: int) -> StackError:
-    if oom_kills:
+def measurement_failed(
+    task: str, box: Box, log: Path, how: str, code: int, *, out_of_memory: bool
+) -> StackError:
+    """Say why a measurement ended with this exit code, `how` in words."""
+    if out_of_memory:
         return StackError(
             f"One job of {task} does not fit into {box.memory / 2**20:.0f} MiB: it was killed.",
             hint="Give the box more memory.",
@@ -73,7 +77,7 @@ def _failure(task: str, box: Box, log: Path, code: int, oom_kills: int) -> Stack
     said = tail(log, 1)
     if code == 2 and said:
         return StackError(said[0])
-    return StackError(f"One job of {task} could not be measured: {ending(code)}.", log=log)
+    return StackError(f"One job of {task} could not be measured: {how}.", log=log)
 
 
 def read_measurement(task: str, text: str, log: Path) -> Calibration:

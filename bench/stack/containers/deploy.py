@@ -50,6 +50,7 @@ START_LIMIT = 90.0
 """Seconds that containers may take to answer, apart from the job itself."""
 WARM_LIMIT = 5.0
 """Seconds spent on having every worker run a probe; what is cold then stays cold."""
+ROLE_FIGURES = ("cpu", "memory", "processes", "throttled")
 FIGURES_LIMIT = 5.0
 """Seconds for an engine's first figures of a container."""
 ALIVE_EVERY = 0.5
@@ -90,8 +91,8 @@ class ContainerDeployment:
         self._depth = QueueDepth(place.broker_url, queue) if queue else None
         self._in_progress = RequestsInProgress(host_port(gateway, STATUS_PORT))
         self._watch: Watch | None = None
+        self._caps: dict[str, Any] = {}
         self._merged = Merged()
-        self._limits: dict[str, tuple[float | None, int | None]] = {}
         self._stopped: float | None = None
         self._lock = threading.Lock()
 
@@ -101,54 +102,33 @@ class ContainerDeployment:
         return list(self._own)
 
     def watch(self) -> None:
-        """Begin to note who dies, once there is a first figure of everybody."""
+        """Begin to note who dies; while everybody lives, read the caps back and a first figure of each."""
+        self._caps = self._read_caps()
         usages = [watched.usage for watched in self._watched.values()]
         for usage in usages:
             usage()
         for usage in usages:
             usage.known(FIGURES_LIMIT)
-        self.in_force()  # a container may be down when it is asked for the caps in the end
         self._watch = Watch(self._place.engine, self._place.project.name, self._watched)
 
     def in_force(self) -> dict[str, Any]:
-        """See Deployed."""
+        """See Deployed: as they were when the system had come up."""
+        return self._caps
+
+    def _read_caps(self) -> dict[str, Any]:
         parts = PARTS[self._trial.system.kind]
         inside = [c for c in self._own if service_of(c) in parts.in_box]
         if self._depth is not None and self._trial.system.services_in_box:
             inside += self._place.services
         if self._trial.worker_box is None:
-            return self._box.in_force() or self._shares_in_force(inside)
+            return self._box.in_force() or shares_in_force(inside, self._box)
         workers = [c for c in inside if service_of(c) == parts.worker]
         rest = [c for c in inside if service_of(c) != parts.worker]
-        each = self._limits_in(workers)
-        return (self._box.in_force() or self._shares_in_force(rest)) | {
+        each = [limits_in(c) for c in workers]
+        return (self._box.in_force() or shares_in_force(rest, self._box)) | {
             "worker_cpus": None if any(c is None for c, _ in each) else max(c for c, _ in each if c),
             "worker_memory": None if any(m is None for _, m in each) else max(m for _, m in each if m),
         }
-
-    def _shares_in_force(self, inside: list[Container]) -> dict[str, Any]:
-        """The caps of containers that have a share each, as their own kernel tells them."""
-        read = self._limits_in(inside)
-        cpus, memory = [c for c, _ in read], [m for _, m in read]
-        return {
-            "cpus": None if None in cpus else round(sum(c for c in cpus if c is not None), 2),
-            "cpus_by": None if None in cpus else "quota",
-            "memory": None if None in memory else sum(m for m in memory if m is not None),
-            "swap_off": all(
-                c.attrs["HostConfig"].get("MemorySwap") == c.attrs["HostConfig"].get("Memory") for c in inside
-            ),
-            "kind": f"shares of {len(inside)} containers",
-            "pinned": self._box.cores,
-        }
-
-    def _limits_in(self, containers: list[Container]) -> list[tuple[float | None, int | None]]:
-        """CPUs and bytes that hold in each; of one that is down just now what held when it was up."""
-        if containers:
-            with ThreadPoolExecutor(max_workers=min(8, len(containers))) as pool:
-                for container, limits in zip(containers, pool.map(limits_in, containers), strict=True):
-                    if None not in limits or str(container.id) not in self._limits:
-                        self._limits[str(container.id)] = limits
-        return [self._limits[str(container.id)] for container in containers]
 
     def usage(self) -> dict[str, dict[str, float]]:
         """See Deployed: of the box and of each role."""
@@ -164,8 +144,7 @@ class ContainerDeployment:
             inside = {**self._box.parent.group.usage(), "oom_kills": inside.get("oom_kills", 0.0)}
         inside.pop("processes", None)
         roles = {
-            role: {n: v for n, v in figures.items() if n in ("cpu", "memory", "processes")}
-            for role, figures in told.items()
+            role: {n: v for n, v in figures.items() if n in ROLE_FIGURES} for role, figures in told.items()
         }
         return {**roles, "box": inside}
 
@@ -220,6 +199,22 @@ class ContainerDeployment:
 def service_of(container: Container) -> str:
     """Name of a container's service."""
     return str(container.labels.get(SERVICE, ""))
+
+
+def shares_in_force(inside: list[Container], box: ContainerBox) -> dict[str, Any]:
+    """The caps of containers that have a share each, as their own kernel tells them."""
+    read = [limits_in(c) for c in inside]
+    cpus, memory = [c for c, _ in read], [m for _, m in read]
+    return {
+        "cpus": None if None in cpus else round(sum(c for c in cpus if c is not None), 2),
+        "cpus_by": None if None in cpus else "quota",
+        "memory": None if None in memory else sum(m for m in memory if m is not None),
+        "swap_off": all(
+            c.attrs["HostConfig"].get("MemorySwap") == c.attrs["HostConfig"].get("Memory") for c in inside
+        ),
+        "kind": f"shares of {len(inside)} containers",
+        "pinned": box.cores,
+    }
 
 
 LIMITS = (

@@ -4,12 +4,13 @@ import io
 import json
 import math
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from docker.models.containers import Container
 
+from bench.journal import lines
 from bench.stack.containers.project import ENGINE_ERRORS
 
 FOLDER = "/var/lib/queuebench"
@@ -64,7 +65,7 @@ def merge(journals: Sequence[Journal]) -> Merged:
     numbers: dict[tuple[str, int, int], int] = {}
     for journal in journals:
         open_runs: dict[int, str] = {}
-        for line in _lines(journal.text):
+        for line in lines(journal.text):
             life = sum(1 for t in journal.died if t < line["t"])
             key = (journal.container, life, line["pid"])
             number = numbers.setdefault(key, len(numbers) + 1)
@@ -81,13 +82,3 @@ def merge(journals: Sequence[Journal]) -> Merged:
             merged.lines.append({**line, "pid": number})
     merged.lines.sort(key=lambda line: float(line["t"]))
     return merged
-
-
-def _lines(text: str) -> Iterator[dict[str, Any]]:
-    for raw in text.splitlines():
-        try:
-            line = json.loads(raw)
-            if line["event"] in ("start", "end") and {"job", "t", "pid"} <= line.keys():
-                yield line
-        except (ValueError, KeyError, TypeError):
-            continue

@@ -13,7 +13,7 @@ from docker.models.containers import Container
 
 from bench.plan import Box, Calibration, Trial
 from bench.stack.box import Caps
-from bench.stack.calibrate import LIMIT, REPEATS, read_measurement
+from bench.stack.calibrate import LIMIT, REPEATS, measurement_failed, read_measurement
 from bench.stack.cgroups import GroupError
 from bench.stack.containers.box import container_box, make_parent, remove
 from bench.stack.containers.deploy import ContainerDeployment, deployment
@@ -30,7 +30,7 @@ from bench.stack.containers.project import (
     remove_containers,
     remove_project,
 )
-from bench.stack.errors import StackError, tail
+from bench.stack.errors import StackError
 from bench.stack.process import ending
 from bench.stack.runtime import RuntimeName
 from bench.stack.services import check_disk
@@ -58,6 +58,7 @@ class Containers:
         self._engine: Engine | None = None
         self._places: dict[tuple[Box, bool], Place] = {}
         self._projects: list[str] = []
+        self._python = ""
 
     @property
     def engine(self) -> Engine:
@@ -174,8 +175,13 @@ class Containers:
                 log.write_bytes(container.logs(stdout=False))
                 if code != 0:
                     container.reload()
-                    raise _failure(task, box, log, code, container.attrs["State"].get("OOMKilled", False))
-                return read_measurement(task, container.logs(stderr=False).decode(), log)
+                    how = ending(128 - code if code > 128 else code)
+                    killed = bool(container.attrs["State"].get("OOMKilled", False))
+                    raise measurement_failed(task, box, log, how, code, out_of_memory=killed)
+                said = container.logs(stderr=False).decode()
+                found = read_measurement(task, said, log)
+                self._python = str(json.loads(said).get("python", ""))
+                return found
             except ENGINE_ERRORS as error:
                 raise StackError(
                     f"One job of {task} could not be measured in a container: {error}."
@@ -194,7 +200,7 @@ class Containers:
         return {
             "runtime": f"containers: engine {engine.version}, Compose {engine.compose}, control groups of "
             f"version {engine.cgroup_version} ({engine.cgroup_driver})",
-            "images": ", ".join(sizes),
+            "images": ", ".join(sizes) + (f"; Python {self._python}" if self._python else ""),
         }
 
     def image(self, target: str) -> str:
@@ -231,16 +237,3 @@ class Containers:
             )
         except ENGINE_ERRORS as error:
             raise StackError(f"No container can be made for the measurement of S: {error}.") from None
-
-
-def _failure(task: str, box: Box, log: Path, code: int, out_of_memory: bool) -> StackError:
-    if out_of_memory:
-        return StackError(
-            f"One job of {task} does not fit into {box.memory / 2**20:.0f} MiB: it was killed.",
-            hint="Give the box more memory.",
-        )
-    said = tail(log, 1)
-    if code == 2 and said:
-        return StackError(said[0])
-    how = ending(128 - code if code > 128 else code)
-    return StackError(f"One job of {task} could not be measured: {how}.", log=log)

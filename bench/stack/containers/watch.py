@@ -102,18 +102,20 @@ class Watch:
                 self._look()
             case "die":
                 code = int(told.get("Actor", {}).get("Attributes", {}).get("exitCode", 0))
-                # The engine may tell of one shortage twice: the counter has named this death already.
+                # The engine may tell of one shortage twice, when the counter has named this death already.
                 named = time.monotonic() - watched.noted < OOM_PATIENCE
-                if watched.oom is not None and code == KILLED and not named:
+                if code == KILLED and not named and (watched.oom is not None or self._untold(watched, told)):
                     self._oom_kill(watched, t)
                 watched.died.append(t)
                 how = ending(128 - code if code > 128 else code)
                 self._note(t, "died", watched.role, watched.pid, how)
             case "start":
                 since = t - watched.died[-1] if watched.died else 0.0
-                watched.kills, watched.oom = 0, None
-                watched.pid = self._pid(str(told["id"]))
-                self._note(t, "restarted", watched.role, watched.pid, f"{since:.1f} s after its death")
+                watched.kills, watched.oom, watched.noted = 0, None, float("-inf")
+                state = self._state(told)
+                watched.pid = int(state.get("Pid", 0))
+                again = f", for the {state['RestartCount']}. time" if state.get("RestartCount") else ""
+                self._note(t, "restarted", watched.role, watched.pid, f"{since:.1f} s after its death{again}")
 
     def _look(self) -> None:
         """Name the kills that only a child of a container's first process fell to: the container lives on."""
@@ -130,11 +132,17 @@ class Watch:
         watched.kills = max(watched.kills + 1, watched.usage.oom_kills())
         self._note(t, "oom_kill", watched.role, watched.pid, "the box was out of memory")
 
-    def _pid(self, container: str) -> int:
+    def _untold(self, watched: Watched, told: Mapping[str, Any]) -> bool:
+        """Whether the engine says that memory killed a container of which no memory kill is known."""
+        return watched.kills == 0 and bool(self._state(told).get("OOMKilled"))
+
+    def _state(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """What the engine knows of a container, with how often it restarted it; empty if it is gone."""
         try:
-            return int(self._engine.client.api.inspect_container(container)["State"]["Pid"])
+            found = self._engine.client.api.inspect_container(str(told["id"]))
+            return {**found["State"], "RestartCount": found.get("RestartCount", 0)}
         except (*ENGINE_ERRORS, KeyError):
-            return 0
+            return {}
 
     def _note(self, t: float, event: str, role: str, pid: int, detail: str) -> None:
         self._rows.append({"t": t, "event": event, "role": role, "pid": pid, "detail": detail})

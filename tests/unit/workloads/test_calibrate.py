@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -50,11 +51,12 @@ def test_one_json_line_says_what_a_job_takes(tmp_path):
     assert done.stdout.count("\n") == 1
     found = json.loads(done.stdout)
     assert set(found) == {
-        "wall", "cpu", "samples", "two_threads_ratio", "holds_gil", "peak_memory", "task_memory",
+        "wall", "cpu", "samples", "two_threads_ratio", "holds_gil", "peak_memory", "task_memory", "python",
     }  # fmt: skip
     assert len(found["samples"]) == 3
     assert found["two_threads_ratio"] > 0
     assert found["peak_memory"] > 2**20
+    assert found["python"] == platform.python_version()
     for printed in ("a model says hello", "predicting", "from below Python"):
         assert printed in done.stderr
 
