@@ -36,6 +36,8 @@ class Watched:
     """Memory kills that its control group has counted, as far as they have been noted."""
     noted: float = float("-inf")
     """Monotonic time of the last one that was noted."""
+    hit: float = 0.0
+    """Unix time of it."""
 
 
 class Watch:
@@ -106,7 +108,8 @@ class Watch:
                 named = time.monotonic() - watched.noted < OOM_PATIENCE
                 if code == KILLED and not named and (watched.oom is not None or self._untold(watched, told)):
                     self._oom_kill(watched, t)
-                watched.died.append(t)
+                # The engine hears of an end when all is given back: 2 GB of memory take a second.
+                watched.died.append(watched.hit if named and code == KILLED else t)
                 how = ending(128 - code if code > 128 else code)
                 self._note(t, "died", watched.role, watched.pid, how)
             case "start":
@@ -128,7 +131,7 @@ class Watch:
                 watched.oom = None
 
     def _oom_kill(self, watched: Watched, t: float) -> None:
-        watched.oom, watched.noted = None, time.monotonic()
+        watched.oom, watched.noted, watched.hit = None, time.monotonic(), t
         watched.kills = max(watched.kills + 1, watched.usage.oom_kills())
         self._note(t, "oom_kill", watched.role, watched.pid, "the box was out of memory")
 
