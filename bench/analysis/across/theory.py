@@ -2,7 +2,8 @@
 
 The threads of one process are processor sharing (M/G/1-PS under a lock that only one can hold); gunicorn's
 processes are a queue in order of arrival, for so is the kernel's backlog that they accept from, and so is
-the broker's; where slots are more than the box's cores they share them (`queueing.limited_sharing`). Not
+the broker's; where slots are more than the box's cores they share them (`queueing.limited_sharing`), but
+workers in boxes of their own share nothing, neither with each other nor with the web and the broker. Not
 modelled: a connection limit, the published queue (its consumers take and lose jobs as they like), somebody
 else's service; nor anything at or above capacity.
 
@@ -56,7 +57,7 @@ def model_of(trial: Trial, overhead: Overhead) -> Model | None:
         return None
     return Model(
         slots=None if kind == "blocking" else trial.system.workers,
-        cores=trial.cores,
+        cores=trial.cores if trial.worker_box is None else math.inf,
         service_time=trial.service_time,
         cpu=work.cpu_time,
         overhead=overhead,

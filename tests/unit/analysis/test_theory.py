@@ -16,6 +16,7 @@ from bench.analysis.queueing.model import Model, Overhead
 from bench.analysis.tables import split
 from bench.analysis.trial.latency import percentile
 from bench.analysis.trial.validity import Reason, Validity
+from bench.plan import Box
 from bench.report.columns import COLUMNS
 from bench.report.reading import read
 
@@ -142,6 +143,16 @@ def test_models_are_those_of_the_systems() -> None:
         assert model_of(trial(system={"name": "x", "kind": kind}), Overhead()) is None
     free = model_of(trial(system={"name": "b", "kind": "blocking"}, work={"holds_gil": False}), Overhead())
     assert free.cores_left(0.1) == 2.0
+
+
+def test_workers_in_boxes_of_their_own_share_nothing() -> None:
+    """What the web and the broker use of their box leaves each worker its own cores, and a job its time."""
+    apart = trial(system={"workers": 4}, work={"cpu_time": 0.2}, worker_box=Box(0.2, 2**27))
+    model = model_of(apart, Overhead(cpu=0.3))
+    assert model.utilisation(3.0) == pytest.approx(0.75)
+    assert model.responses(np.zeros(4), 3.0) == pytest.approx([1.0] * 4)
+    shared = model_of(trial(system={"workers": 4}), Overhead(cpu=0.3))
+    assert shared.responses(np.zeros(4), 1.0) == pytest.approx([4 / 1.7] * 4)
 
 
 def test_the_model_is_processor_sharing_where_threads_share_a_core() -> None:

@@ -229,7 +229,13 @@ def test_the_published_queue_is_told_by_its_dead():
 
 
 @pytest.mark.parametrize(
-    ("throughputs", "words"), [((2, 4, 4), "So 2 workers are enough"), ((1, 2, 4), "So 4 workers, the most")]
+    ("throughputs", "words"),
+    [
+        ((2, 4, 4), "So 2 workers are enough for that load: 4 deliver no more"),
+        ((3, 3, 3), "So 1 worker is enough: 2 deliver no more (the box's 2 vCPU allow"),
+        ((1, 2, 4), "So it takes 4 workers to carry that load"),
+        ((1, 2, 3), "So 4 workers, the most"),
+    ],
 )
 def test_the_workers_needed_are_the_fewest_that_deliver_as_much(throughputs, words):
     """Where another one stops helping."""
