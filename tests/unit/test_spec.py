@@ -27,7 +27,7 @@ def errors(text: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
-NAMES = ["blog", "ci", "failure", "full", "metastability", "quick", "scale", "standard"]
+NAMES = ["blog", "ci", "failure", "full", "metastability", "overtime", "quick", "scale", "standard"]
 
 
 @pytest.mark.parametrize("name", spec.built_in_names())
@@ -45,6 +45,7 @@ def test_the_built_in_experiments_are_those_of_the_documentation():
         "failure",
         "full",
         "metastability",
+        "overtime",
         "quick",
         "scale",
         "standard",
