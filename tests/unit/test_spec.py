@@ -132,7 +132,7 @@ def test_text_that_is_no_toml_says_where():
 def test_a_name_that_is_no_experiment_lists_the_built_in_ones(tmp_path):
     """A typo in the name is the most common error."""
     with pytest.raises(
-        spec.SpecError, match=r"blog, ci, failure, full, metastability, quick, scale, standard"
+        spec.SpecError, match=r"blog, ci, failure, full, metastability, overtime, quick, scale, standard"
     ):
         spec.load(str(tmp_path / "quik"))
 

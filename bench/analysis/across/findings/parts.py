@@ -59,7 +59,9 @@ def return_words(series: Series, returns: Mapping[str, Returns]) -> str:
     if delivered == arrivals:
         share = "all in time" if on_time == arrivals else f"{on_time:,} of them in time"
         return f"{series.label} delivers all {arrivals:,}, {share}, the last after {last}"
-    bad = [f"fails {failed:,} of {arrivals:,}"] if failed else []
+    cut = point.total(lambda f: f.ledger.gateway_timeout)
+    why = f" ({'all' if cut == failed else f'{cut:,}'} with the gateway's 504)" if cut else ""
+    bad = [f"fails {failed:,} of {arrivals:,}{why}"] if failed else []
     bad += [f"loses {lost:,} of {arrivals:,}"] if lost else []
     bad += [f"leaves {open_:,} of {arrivals:,} unfinished"] if open_ else []
     bad += [f"turns {away:,} of {arrivals:,} away at once"] if away else []
