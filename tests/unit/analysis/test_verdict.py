@@ -170,7 +170,7 @@ def test_what_a_job_costs_besides_its_task_is_told_by_component():
 
 @pytest.mark.parametrize(("first", "share"), [("gateway_timeout", "all"), ("error", "2")])
 def test_a_burst_is_told_job_by_job(first, share):
-    """How many failed, how many of them at the gateway's limit, how many were in time, when the last one came."""
+    """How many failed, how many of them at the gateway, how many were in time, when the last one came."""
     load = {"arrivals": "burst", "size": 4, "window": 0.0, "label": "burst4"}
     fates = (first, "gateway_timeout", "gateway_timeout")
     blocked = [job(f"b{k}", 100, 103, fate, accepted=NAN) for k, fate in enumerate(fates)]
@@ -181,8 +181,8 @@ def test_a_burst_is_told_job_by_job(first, share):
         of("queued", "queued", load, queued, shows="burst"),
     )
     assert found.verdict.lead == (
-        f"A burst of 4: blocking fails 3 of 4 ({share} with the gateway's 504), 1 in time; queued delivers all 4, "
-        "3 of them in time, the last after 4 s."
+        f"A burst of 4: blocking fails 3 of 4 ({share} with the gateway's 504), 1 in time; "
+        "queued delivers all 4, 3 of them in time, the last after 4 s."
     )
 
 
