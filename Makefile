@@ -35,7 +35,7 @@ test-unit: ## the tests that start nothing
 test-containers: ## the tests of the containers, with a Docker engine; builds the images first
 	@scripts/setup --tests --no-system
 	@if docker version >/dev/null 2>&1; then docker compose --profile '*' build --quiet; fi
-	@$(PYTEST) tests/containers $(ARGS)
+	@$(PYTEST) -n 2 tests/containers $(ARGS)
 
 test-all: test test-containers ## both
 

@@ -27,7 +27,7 @@ from bench.expand import default_cpus
 from bench.plan import Box, Load, Trial, Work
 from bench.records import RunFolder
 from bench.stack.containers.parts import CHANCE
-from bench.stack.containers.runtime import TAG, Containers
+from bench.stack.containers.runtime import IMAGES, TAG, Containers
 from bench.stack.errors import StackError
 from bench.stack.local import Local
 from bench.stack.runtime import Runtime
@@ -165,10 +165,11 @@ def versions(services: Services, containers: Containers) -> str:
 
 def cold_start(console: Console) -> None:
     """Time `docker compose up --wait`, after the build, and print the sizes of the images."""
-    compose = ["docker", "compose", "-p", PROJECT, "--project-directory", str(ROOT)]
+    at = ["--project-directory", str(ROOT)]
+    build, compose = (["docker", "compose", "-p", name, *at] for name in (IMAGES, PROJECT))
     environment = {**os.environ, **CHANCE}
     try:
-        subprocess.run([*compose, "build", "-q"], env=environment, check=True, capture_output=True)
+        subprocess.run([*build, "build", "-q"], env=environment, check=True, capture_output=True)
         began = time.monotonic()
         subprocess.run([*compose, "up", "-d", "--wait"], env=environment, check=True, capture_output=True)
         console.print(f"docker compose up --wait, cold: {time.monotonic() - began:.1f} s")

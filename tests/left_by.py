@@ -17,6 +17,8 @@ def left_by(client: docker.DockerClient, pid: int, volumes: Iterable[str] = ()) 
     mine = f"{PREFIX}{pid}-"
     found = [f"container {c.name}" for c in containers_of(client, pid)]
     found += [f"network {n.name}" for n in client.networks.list() if n.name.startswith(mine)]
+    images = client.api.images(filters={"label": PROJECT})
+    found += [f"image {i['Id']}" for i in images if str(i["Labels"][PROJECT]).startswith(mine)]
     nameless = set(volumes)
     found += [
         f"volume {v.name}" for v in client.volumes.list() if v.name in nameless or v.name.startswith(mine)

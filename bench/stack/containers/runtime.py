@@ -38,6 +38,9 @@ from bench.stack.workspace import PREFIX, Workspace
 
 BESIDE = 256 * 2**20
 """Bytes that the engine's machine needs beside the box: for the gateway, the engine, and itself."""
+IMAGES = "queuebench"
+"""Project that the images are built in, as by hand: Compose labels them with its name, so that a name of each
+run's own would leave images behind that differ in nothing else."""
 TAG = "QUEUEBENCH_TAG"
 """Variable of the Compose file: which images are meant."""
 
@@ -74,9 +77,10 @@ class Containers:
             for name in leftovers(self.engine.client):
                 remove_project(self.engine.client, name)
             self._say("building images (minutes at first, then seconds)")
-            project = self._project()
-            project.compose("build", *BUILT, limit=None)
-            project.fetch_image("store")
+            self._project()
+            images = Project(self.engine, IMAGES, {})
+            images.compose("build", *BUILT, limit=None)
+            images.fetch_image("store")
         except BaseException:
             self.close()
             raise
