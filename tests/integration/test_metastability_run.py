@@ -3,6 +3,7 @@
 What is asserted is structure. Whether a system stays down is the experiment's to say, on a quiet machine.
 """
 
+import os
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import pytest
 from bench.exits import INVALID
 from bench.records import RunFolder
 from bench.report.reading import read
+from bench.stack.services import BROKER_VARIABLE, STORE_VARIABLE, Services
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -38,8 +40,8 @@ retries = { policy = "immediate", attempts = 3, after = "5S" }
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> RunFolder:
-    """Run it once for all tests of this file."""
+def run(tmp_path_factory, services: Services) -> RunFolder:
+    """Run it once for all tests of this file, with the session's broker and store."""
     folder = tmp_path_factory.mktemp("pulse")
     (folder / "my.toml").write_text(PULSE)
     done = subprocess.run(
@@ -49,6 +51,11 @@ def run(tmp_path_factory) -> RunFolder:
         text=True,
         timeout=220,
         check=False,
+        env={
+            **os.environ,
+            BROKER_VARIABLE: services.broker_url,
+            STORE_VARIABLE: services.store_url.rpartition("/")[0] + "/5",
+        },
     )
     # A generator that was late on a busy machine makes the measurement invalid, and none of this wrong.
     assert done.returncode in (0, INVALID), done.stdout + done.stderr

@@ -263,7 +263,7 @@ def test_a_service_that_already_runs_is_driven_and_the_page_says_so(tmp_path):
     ("arguments", "code", "words"),
     [
         (["run"], 2, "give an experiment"),
-        (["run", "no-such"], 2, "blog, ci, failure, full, metastability, quick, scale, standard"),
+        (["run", "no-such"], 2, "blog, ci, failure, full, metastability, overtime, quick, scale, standard"),
         (["run", "bad.toml"], 2, "bad.toml:3: speed: unknown key"),
         (["run", "quick", "--task", "no_such_module:f"], 2, "no_such_module"),
         (["run", "quick", "--task", "spin", "--input", "missing.json"], 2, "missing.json"),
