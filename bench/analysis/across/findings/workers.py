@@ -126,19 +126,21 @@ def _need_words(group: WorkersGroup, series: Series) -> tuple[str, str]:
     limit = group.cpus / max(group.work.cpu_time, 1e-9)
     # More workers than the load needs can't deliver more than was offered: that says nothing against them.
     carried = throughput(point) >= ENOUGH * group.offered
-    if beyond:
-        shared = group.cpu_bound and point.trial.worker_box is None and not carried
+    verb = "is" if need == 1 else "are"
+    if beyond and carried:
+        text = f"So {count(need, 'worker')} {verb} enough for that load: {beyond[0]} deliver no more."
+        short = f"{count(need, 'worker')} {'carries' if need == 1 else 'carry'} {rate(group.offered)}."
+    elif beyond:
+        shared = group.cpu_bound and point.trial.worker_box is None
         why = f" (the box's {figure(group.cpus)} vCPU allow {figure(limit)}/s)" if shared else ""
-        verb = "is" if need == 1 else "are"
-        load = " for that load" if carried else ""
-        text = f"So {count(need, 'worker')} {verb} enough{load}: {beyond[0]} deliver no more{why}."
+        text = f"So {count(need, 'worker')} {verb} enough: {beyond[0]} deliver no more{why}."
         short = f"More than {count(need, 'worker')} deliver no more{why}."
-        if carried:
-            short = f"{count(need, 'worker')} {'carries' if need == 1 else 'carry'} {rate(group.offered)}."
     elif carried:
         text = f"So it takes {count(need, 'worker')} to carry that load."
         short = f"It takes {count(need, 'worker')} to carry {rate(group.offered)}."
     else:
         text = f"So {count(need, 'worker')}, the most that were measured, still deliver the most."
         short = f"Of the worker counts that were tried, {need} deliver the most: more may deliver more."
+    if in_time(point) < ENOUGH:
+        text += f" Even with them {percent(in_time(point))} of that window's users have a result in time."
     return text, short
