@@ -1,5 +1,6 @@
 """What a harness, known by its process's number, has left in the engine and on the machine."""
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,8 @@ def left_by(client: docker.DockerClient, pid: int, volumes: Iterable[str] = ()) 
     mine = f"{PREFIX}{pid}-"
     found = [f"container {c.name}" for c in containers_of(client, pid)]
     found += [f"network {n.name}" for n in client.networks.list() if n.name.startswith(mine)]
-    images = client.api.images(filters={"label": PROJECT})
+    # Images outlive their makers, and process numbers come again: only young ones can be this harness's.
+    images = [i for i in client.api.images(filters={"label": PROJECT}) if i["Created"] > time.time() - 600]
     found += [f"image {i['Id']}" for i in images if str(i["Labels"][PROJECT]).startswith(mine)]
     nameless = set(volumes)
     found += [
